@@ -1,0 +1,81 @@
+#include "dsl/optimizers.h"
+
+#include <cmath>
+
+#include "ops/add.h"
+#include "ops/divide.h"
+#include "ops/exp.h"
+#include "ops/multiply.h"
+#include "ops/sqrt.h"
+#include "ops/square.h"
+#include "ops/subtract.h"
+#include "ops/to_real.h"
+
+namespace kiln {
+namespace {
+
+/// The parts that all optimizers have: name, learning rate and gradient clipping.
+template <class Options>
+Optimizer optimizer(const char* name, const Options& options, std::function<void(const OptimizerCall&)> update) {
+  return {.name = name,
+          .learning_rate = options.learning_rate,
+          .update = std::move(update),
+          .clip_value = options.clip_value,
+          .clip_norm = options.clip_norm,
+          .global_clip_norm = options.global_clip_norm};
+}
+
+}  // namespace
+
+// keras/src/optimizers/rmsprop.py, update_step.
+Optimizer rmsprop(RmspropOptions options) {
+  return optimizer("rmsprop", options, [options](const OptimizerCall& call) {
+    const Tensor gradient = call.gradient, old_velocity = call.state("velocity");
+    const Tensor velocity = options.rho * old_velocity + (1 - options.rho) * square(gradient);
+    call.graph.update(old_velocity, velocity);
+    Tensor step = call.learning_rate * gradient / sqrt(velocity + options.epsilon);
+    if (options.momentum > 0) {
+      const Tensor old_momentum = call.state("momentum");
+      step = options.momentum * old_momentum + step;
+      call.graph.update(old_momentum, step);
+    }
+    call.graph.update(call.weight, call.weight - step);
+  });
+}
+
+// keras/src/optimizers/sgd.py, update_step.
+Optimizer sgd(SgdOptions options) {
+  return optimizer("sgd", options, [options](const OptimizerCall& call) {
+    const Tensor step = call.learning_rate * call.gradient;
+    if (options.momentum == 0) {
+      call.graph.update(call.weight, call.weight - step);
+      return;
+    }
+    const Tensor old_momentum = call.state("momentum");
+    const Tensor momentum = options.momentum * old_momentum - step;
+    call.graph.update(old_momentum, momentum);
+    call.graph.update(call.weight, call.weight + (options.nesterov ? options.momentum * momentum - step : momentum));
+  });
+}
+
+// keras/src/optimizers/adam.py, update_step; the weight decay is that of base_optimizer.py, _apply_weight_decay.
+Optimizer adam(AdamOptions options) {
+  return optimizer("adam", options, [options](const OptimizerCall& call) {
+    const Tensor gradient = call.gradient, old_mean = call.state("momentum"), old_square = call.state("velocity");
+    const Tensor mean = old_mean + (1 - options.beta_1) * (gradient - old_mean);
+    const Tensor mean_square = old_square + (1 - options.beta_2) * (square(gradient) - old_square);
+    call.graph.update(old_mean, mean);
+    call.graph.update(old_square, mean_square);
+
+    const Tensor steps = to_real(call.step) + 1.0;
+    const auto correction = [&](double beta) {  // 1 - beta^steps
+      return beta == 0 ? call.graph.constant(1) : 1.0 - exp(std::log(beta) * steps);
+    };
+    const Tensor rate = call.learning_rate * sqrt(correction(options.beta_2)) / correction(options.beta_1);
+    Tensor weight = call.weight;
+    if (options.weight_decay != 0) weight = weight - (options.weight_decay * call.learning_rate) * weight;
+    call.graph.update(call.weight, weight - rate * mean / (sqrt(mean_square) + options.epsilon));
+  });
+}
+
+}  // namespace kiln

@@ -1,0 +1,96 @@
+#include "ops/batch_norm.h"
+
+#include "ops/add.h"
+#include "ops/divide.h"
+#include "ops/elementwise.h"
+#include "ops/maximum.h"
+#include "ops/multiply.h"
+#include "ops/reduce_sum.h"
+#include "ops/reshape.h"
+#include "ops/sqrt.h"
+#include "ops/square.h"
+#include "ops/subtract.h"
+
+namespace kiln {
+namespace {
+
+// Training: the batch's statistics (biased variance, as mean of squares minus squared mean, which lets one pass over x
+// suffice); moving = momentum * moving + (1 - momentum) * batch's. Inference: the moving statistics.
+Tensor expand(const ExpandCall& call) {
+  Graph& graph = call.graph;
+  const Tensor x = call.inputs[0], moving_mean = call.inputs[3], moving_variance = call.inputs[4];
+  const int64_t axis = std::get<int64_t>(call.attributes.at("axis"));
+  const double epsilon = std::get<double>(call.attributes.at("epsilon"));
+  const double momentum = std::get<double>(call.attributes.at("momentum"));
+  const Shape& shape = x.shape();
+
+  Shape kept(shape.size() - 1, 1);  // broadcasts against x
+  kept[axis - 1] = shape[axis];
+  const auto aligned = [&](Tensor statistic) { return reshape(statistic, kept); };
+  const Tensor gamma = aligned(call.inputs[1]), beta = aligned(call.inputs[2]);
+
+  Tensor mean = aligned(moving_mean), variance = aligned(moving_variance);
+  if (call.training) {
+    std::vector<int64_t> axes;
+    int64_t others = 1;
+    for (size_t i = 0; i < shape.size(); ++i) {
+      if (static_cast<int64_t>(i) == axis) continue;
+      axes.push_back(static_cast<int64_t>(i));
+      if (i > 0) others *= shape[i];
+    }
+    const Tensor scale = 1.0 / (static_cast<double>(others) * graph.scalar("count"));
+    mean = reduce_sum(x, {.axes = axes}) * scale;
+    variance = maximum(reduce_sum(square(x), {.axes = axes}) * scale - square(mean), graph.constant(0));
+    for (const auto& [moving, now] : {std::pair{moving_mean, mean}, {moving_variance, variance}}) {
+      graph.update(moving, momentum * moving + (1 - momentum) * reshape(now, moving.shape()));
+    }
+  }
+  return (x - mean) * (gamma / sqrt(variance + epsilon)) + beta;
+}
+
+std::vector<Sample> samples() {
+  std::vector<Sample> samples;
+  for (const int64_t axis : {1, 2, 3, -1}) {
+    samples.push_back({{{kBatch, 3, 5, 2}}, [axis](const std::vector<Tensor>& in) {
+                         return batch_norm(in[0], {.axis = axis, .epsilon = 1e-2});
+                       }});
+  }
+  samples.push_back({{{kBatch, 7}}, [](const std::vector<Tensor>& in) { return batch_norm(in[0]); }});
+  return samples;
+}
+
+}  // namespace
+
+const Operator batch_norm_operator = {
+    .name = "batch_norm",
+    .documentation =
+        "Batch normalisation (Ioffe and Szegedy 2015; Keras BatchNormalization): (x - mean) / sqrt(variance + epsilon) "
+        "* "
+        "gamma + beta, with the statistics of every dimension but `axis` in training and their moving averages in "
+        "prediction. `axis = -1` is channel normalisation.",
+    .type = same_type,
+    .expand = expand,
+    .samples = samples,
+    .layer = "BatchNorm",
+};
+
+Tensor batch_norm(Tensor x, BatchNormOptions options, Location location) {
+  Graph& graph = x.graph();
+  const LayerScope layer(graph, "batch_norm", location);
+  const int64_t rank = static_cast<int64_t>(x.shape().size());
+  const int64_t axis = options.axis < 0 ? options.axis + rank : options.axis;
+  if (axis < 1 || axis >= rank) {
+    throw UserError(
+        location, "batch_norm",
+        fmt::format("axis {} is not a dimension of {} beside the batch", options.axis, to_string(x.shape())));
+  }
+  const Shape shape = {x.shape()[axis]};
+  return graph.append(batch_norm_operator,
+                      {x, graph.parameter("gamma", shape, ones(), true, location),
+                       graph.parameter("beta", shape, zeros(), true, location),
+                       graph.parameter("moving_mean", shape, zeros(), false, location),
+                       graph.parameter("moving_variance", shape, ones(), false, location)},
+                      {{"axis", axis}, {"momentum", options.momentum}, {"epsilon", options.epsilon}}, location);
+}
+
+}  // namespace kiln

@@ -1,0 +1,55 @@
+#include "ops/broadcast_to.h"
+
+#include "ops/definition.h"
+#include "ops/elementwise.h"
+
+namespace kiln {
+namespace {
+
+Type type(const Call& call) {
+  const auto& shape = call.attribute<std::vector<int64_t>>("shape");
+  const Broadcast both = broadcast(call.shape(0), shape);
+  if (!both.ok || both.shape != shape) {
+    call.fail(fmt::format("{} does not stretch to {}", to_string(call.shape(0)), to_string(shape)));
+  }
+  return {shape, ElementType::real};
+}
+
+Definition define(const Call& call) {
+  const bool new_batch = has_batch(call.attribute<std::vector<int64_t>>("shape")) && !has_batch(call.shape(0));
+  return map([new_batch](const Operands& in, const Index& at) {
+    const Halide::Expr value = in.broadcast(0, at);
+    return new_batch ? Halide::select(at[0] < in.count(), value, in.constant(0)) : value;
+  });
+}
+
+std::vector<Tensor> gradient(const GradientCall& call) { return {sum_to(call.cotangent, call.inputs[0].shape())}; }
+
+std::vector<Sample> samples() {
+  return {{{{3, 1, 1}},
+           [](const std::vector<Tensor>& in) {
+             return broadcast_to(in[0], {.shape = {kBatch, 3, 5, 2}});
+           }},
+          {{{7}}, [](const std::vector<Tensor>& in) {
+             return broadcast_to(in[0], {.shape = {4, 7}});
+           }}};
+}
+
+}  // namespace
+
+const Operator broadcast_to_operator = {
+    .name = "broadcast_to",
+    .documentation =
+        "Stretches x to `shape` as NumPy's broadcast_to does. A batch dimension that is new is zero in rows that hold "
+        "no data: the gradient of a sum over the batch.",
+    .type = type,
+    .define = define,
+    .gradient = gradient,
+    .samples = samples,
+};
+
+Tensor broadcast_to(Tensor x, BroadcastOptions options, Location location) {
+  return x.graph().append(broadcast_to_operator, {x}, {{"shape", options.shape}}, location);
+}
+
+}  // namespace kiln

@@ -1,0 +1,59 @@
+#include "ops/clip.h"
+
+#include "ops/abs.h"
+#include "ops/definition.h"
+#include "ops/elementwise.h"
+#include "ops/subtract.h"
+#include "ops/where_positive.h"
+
+namespace kiln {
+namespace {
+
+Type type(const Call& call) {
+  const double min = call.attribute<double>("min"), max = call.attribute<double>("max");
+  if (!(min <= max)) call.fail(fmt::format("min must not be above max, got min {} and max {}", min, max));
+  return same_type(call);
+}
+
+Definition define(const Call& call) {
+  const double min = call.attribute<double>("min"), max = call.attribute<double>("max");
+  return pointwise(
+      call,
+      [min, max](const Operands& in, const auto& x) {
+        return Halide::max(Halide::min(x[0], in.constant(max)), in.constant(min));
+      },
+      2);
+}
+
+// Inside, bounds included, x is its own output.
+std::vector<Tensor> gradient(const GradientCall& call) {
+  return {where_positive(abs(call.inputs[0] - call.output), call.graph.constant(0), call.cotangent)};
+}
+
+std::vector<Sample> samples() {
+  std::vector<Sample> samples;
+  for (const Shape& shape : {Shape{kBatch, 7}, Shape{kBatch, 3, 5, 2}, Shape{13}}) {
+    samples.push_back({{shape}, [](const std::vector<Tensor>& in) { return clip(in[0], {.min = -0.4, .max = 0.3}); }});
+  }
+  return samples;
+}
+
+}  // namespace
+
+const Operator clip_operator = {
+    .name = "clip",
+    .documentation =
+        "min(max(x, `min`), `max`), element by element (NumPy clip, Keras ops.clip); the gradient passes from `min` to "
+        "`max`, "
+        "bounds included, and is 0 outside.",
+    .type = type,
+    .define = define,
+    .gradient = gradient,
+    .samples = samples,
+};
+
+Tensor clip(Tensor x, ClipOptions options, Location location) {
+  return x.graph().append(clip_operator, {x}, {{"min", options.min}, {"max", options.max}}, location);
+}
+
+}  // namespace kiln

@@ -1,0 +1,157 @@
+#include "ops/contraction.h"
+
+#include <algorithm>
+
+#include "ops/definition.h"
+
+namespace kiln {
+namespace {
+
+bool is_plain(const AffineIndex& index, size_t loop) {
+  for (size_t i = 0; i < index.coefficients.size(); ++i) {
+    if (index.coefficients[i] != (i == loop ? 1 : 0)) return false;
+  }
+  return index.offset == 0 && index.divisor == 1;
+}
+
+/// The loop whose coefficient the gradient solves the index for: a plain loop, or the output's own dimension.
+size_t solved_loop(const Contraction& forward, const AffineIndex& index) {
+  for (size_t loop = 0; loop < forward.loops.size(); ++loop) {
+    if (index.coefficients[loop] != 0) return loop;  // output loops come first
+  }
+  throw InternalError("contraction: an operand's dimension depends on no loop");
+}
+
+Type type(const Call& call) {
+  const auto& specification = call.attribute<Contraction>("specification");
+  const auto check = [&](const std::vector<AffineIndex>& indices, const Shape& shape, const char* side) {
+    if (indices.size() != shape.size()) {
+      call.fail(fmt::format("the {} operand must have rank {}, got {}", side, indices.size(), to_string(shape)));
+    }
+  };
+  check(specification.left, call.shape(0), "left");
+  check(specification.right, call.shape(1), "right");
+  if (specification.loops.size() != specification.extents.size()) call.fail("loops and extents differ in number");
+  return {Shape(specification.extents.begin(), specification.extents.begin() + specification.output_rank),
+          ElementType::real};
+}
+
+Definition define(const Call& call) { return contract(call.attribute<Contraction>("specification")); }
+
+std::vector<Tensor> gradient(const GradientCall& call) {
+  const auto& forward = std::get<Contraction>(call.attributes.at("specification"));
+  std::vector<Tensor> gradients;
+  for (const bool of_left : {true, false}) {
+    const Tensor operand = call.inputs[of_left ? 0 : 1], other = call.inputs[of_left ? 1 : 0];
+    const Graph::Scope scope = *call.graph.scope;
+    call.graph.scope->role = has_batch(operand.shape()) ? Role::input_gradient : Role::weight_gradient;
+    gradients.push_back(contraction(call.cotangent, other,
+                                    gradient_contraction(forward, of_left, operand.shape(), call.output.shape())));
+    call.graph.scope = scope;
+  }
+  return gradients;
+}
+
+std::vector<Sample> samples() {
+  // A matrix product; convolutions bring the rest.
+  const Contraction product = {.loops = {"n", "o", "i"},
+                               .extents = {kBatch, 5, 7},
+                               .output_rank = 2,
+                               .left = {{{1, 0, 0}}, {{0, 0, 1}}},
+                               .right = {{{0, 1, 0}}, {{0, 0, 1}}}};
+  return {
+      {{{kBatch, 7}, {5, 7}}, [product](const std::vector<Tensor>& in) { return contraction(in[0], in[1], product); }}};
+}
+
+}  // namespace
+
+Contraction gradient_contraction(const Contraction& forward, bool of_left, const Shape& operand, const Shape& output) {
+  const std::vector<AffineIndex>& own = of_left ? forward.left : forward.right;
+  const std::vector<AffineIndex>& others = of_left ? forward.right : forward.left;
+  const size_t loop_count = forward.loops.size();
+
+  // Each dimension of the operand is a loop of the gradient's output and replaces the loop it is solved for; the
+  // loops that are left are summed.
+  std::vector<size_t> solved;
+  for (const AffineIndex& index : own) solved.push_back(solved_loop(forward, index));
+  std::vector<size_t> summed;
+  for (size_t loop = 0; loop < loop_count; ++loop) {
+    if (std::count(solved.begin(), solved.end(), loop) == 0) summed.push_back(loop);
+  }
+
+  Contraction result;
+  result.output_rank = static_cast<int64_t>(own.size());
+  for (size_t i = 0; i < own.size(); ++i) {
+    result.loops.push_back(forward.loops[solved[i]]);
+    result.extents.push_back(operand[i]);
+  }
+  for (size_t loop : summed) {
+    result.loops.push_back(forward.loops[loop]);
+    result.extents.push_back(forward.extents[loop]);
+  }
+  const size_t new_count = result.loops.size();
+
+  // The old loop as an affine form of the new ones.
+  std::vector<AffineIndex> replaced(loop_count);
+  for (size_t i = 0; i < summed.size(); ++i) {
+    replaced[summed[i]].coefficients.assign(new_count, 0);
+    replaced[summed[i]].coefficients[own.size() + i] = 1;
+  }
+  for (size_t i = 0; i < own.size(); ++i) {
+    // operand_i = (offset + c * loop + rest) / divisor  =>  loop = (divisor * operand_i - offset - rest) / c
+    AffineIndex form;
+    form.coefficients.assign(new_count, 0);
+    form.coefficients[i] = own[i].divisor;
+    form.offset = -own[i].offset;
+    form.divisor = own[i].coefficients[solved[i]];
+    for (size_t loop = 0; loop < loop_count; ++loop) {
+      if (loop == solved[i] || own[i].coefficients[loop] == 0) continue;
+      const auto at = std::find(summed.begin(), summed.end(), loop);
+      if (at == summed.end()) throw InternalError("contraction: two dimensions share loops that cannot be separated");
+      form.coefficients[own.size() + (at - summed.begin())] = -own[i].coefficients[loop];
+    }
+    replaced[solved[i]] = form;
+  }
+
+  const auto rewrite = [&](const AffineIndex& index) {
+    AffineIndex form;
+    form.coefficients.assign(new_count, 0);
+    form.offset = index.offset;
+    form.divisor = index.divisor;
+    for (size_t loop = 0; loop < loop_count; ++loop) {
+      const int64_t coefficient = index.coefficients[loop];
+      if (coefficient == 0) continue;
+      if (replaced[loop].divisor != 1 && (coefficient != 1 || !is_plain(index, loop))) {
+        throw InternalError("contraction: a strided loop is used twice");
+      }
+      form.divisor *= replaced[loop].divisor;
+      form.offset += coefficient * replaced[loop].offset;
+      for (size_t i = 0; i < new_count; ++i) form.coefficients[i] += coefficient * replaced[loop].coefficients[i];
+    }
+    return form;
+  };
+
+  for (size_t i = 0; i < output.size(); ++i)
+    result.left.push_back(replaced[i]);  // the cotangent, at the output's loops
+  for (const AffineIndex& index : others) result.right.push_back(rewrite(index));
+  return result;
+}
+
+const Operator contraction_operator = {
+    .name = "contraction",
+    .documentation =
+        "out[l] = sum over r of left[affine(l, r)] * right[affine(l, r)], positions outside an operand counting as "
+        "zero: "
+        "the one family that dense layers, convolutions and all their gradients belong to.",
+    .type = type,
+    .define = define,
+    .gradient = gradient,
+    .samples = samples,
+};
+
+Tensor contraction(Tensor left, Tensor right, Contraction specification, Location location) {
+  return left.graph().append(contraction_operator, {left, right}, {{"specification", std::move(specification)}},
+                             location);
+}
+
+}  // namespace kiln

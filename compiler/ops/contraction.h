@@ -1,0 +1,17 @@
+#pragma once
+
+#include "ir/graph.h"
+
+namespace kiln {
+
+extern const Operator contraction_operator;
+
+/// The sum of products that the specification describes; dense layers, convolutions and their gradients are built of
+/// it.
+Tensor contraction(Tensor left, Tensor right, Contraction specification, Location location = Location::here());
+
+/// The specification of the gradient with respect to the left or right operand: a contraction of the cotangent (left)
+/// and the other operand (right).
+Contraction gradient_contraction(const Contraction& forward, bool of_left, const Shape& operand, const Shape& output);
+
+}  // namespace kiln

@@ -1,0 +1,39 @@
+#include "ops/flatten.h"
+
+#include "ops/reshape.h"
+
+namespace kiln {
+namespace {
+
+Type type(const Call& call) {
+  const Shape& x = call.shape(0);
+  if (!has_batch(x)) call.fail(fmt::format("input must have the batch dimension, got {}; reshape() it", to_string(x)));
+  return {{kBatch, element_count(x)}, call.inputs[0].element};
+}
+
+Tensor expand(const ExpandCall& call) { return reshape(call.inputs[0], call.type.shape); }
+
+std::vector<Sample> samples() {
+  std::vector<Sample> samples;
+  for (const Shape& shape : {Shape{kBatch, 3, 5, 2}, Shape{kBatch, 7}, Shape{kBatch}}) {
+    samples.push_back({{shape}, [](const std::vector<Tensor>& in) { return flatten(in[0]); }});
+  }
+  return samples;
+}
+
+}  // namespace
+
+const Operator flatten_operator = {
+    .name = "flatten",
+    .documentation =
+        "Each sample's elements in row-major order (Keras Flatten): N x a x b x ... to N x (a * b * ...); costs "
+        "nothing.",
+    .type = type,
+    .expand = expand,
+    .samples = samples,
+    .layer = "Flatten",
+};
+
+Tensor flatten(Operand x) { return x.tensor.graph().append(flatten_operator, {x.tensor}, {}, x.location); }
+
+}  // namespace kiln

@@ -1,0 +1,41 @@
+#include "ops/global_average_pool.h"
+
+#include "ops/reduce_mean.h"
+#include "ops/reshape.h"
+
+namespace kiln {
+namespace {
+
+Type type(const Call& call) {
+  const Shape& x = call.shape(0);
+  if (x.size() != 4)
+    call.fail(fmt::format("input must have rank 4 (batch, height, width, channels), got {}", to_string(x)));
+  return {{x[0], x[3]}, ElementType::real};
+}
+
+Tensor expand(const ExpandCall& call) {
+  return reshape(reduce_mean(call.inputs[0], {.axes = {1, 2}}), call.type.shape);
+}
+
+std::vector<Sample> samples() {
+  return {{{{kBatch, 3, 5, 2}}, [](const std::vector<Tensor>& in) { return global_average_pool(in[0]); }},
+          {{{kBatch, 1, 1, 7}}, [](const std::vector<Tensor>& in) { return global_average_pool(in[0]); }}};
+}
+
+}  // namespace
+
+const Operator global_average_pool_operator = {
+    .name = "global_average_pool",
+    .documentation =
+        "The mean of each channel (Keras GlobalAveragePooling2D): N x height x width x channels to N x channels.",
+    .type = type,
+    .expand = expand,
+    .samples = samples,
+    .layer = "GlobalAveragePool",
+};
+
+Tensor global_average_pool(Operand x) {
+  return x.tensor.graph().append(global_average_pool_operator, {x.tensor}, {}, x.location);
+}
+
+}  // namespace kiln

@@ -1,0 +1,28 @@
+#include "ops/input.h"
+
+namespace kiln {
+namespace {
+
+Type type(const Call& call) {
+  return {call.attribute<std::vector<int64_t>>("shape"),
+          call.attribute<bool>("integer") ? ElementType::int32 : ElementType::real};
+}
+
+}  // namespace
+
+const Operator input_operator = {
+    .name = "input",
+    .documentation =
+        "A value that the program is given with each batch: `g.input(\"image\", {28, 28, 1})` for real numbers, "
+        "`g.label(\"digit\", 10)` for classes.",
+    .type = type,
+    .layer = "Input",
+};
+
+Tensor input(Graph& graph, const std::string& name, Type type, Location location) {
+  return graph.append(input_operator, {},
+                      {{"name", name}, {"shape", type.shape}, {"integer", type.element == ElementType::int32}},
+                      location);
+}
+
+}  // namespace kiln

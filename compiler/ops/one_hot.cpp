@@ -1,0 +1,37 @@
+#include "ops/one_hot.h"
+
+#include "ops/definition.h"
+
+namespace kiln {
+namespace {
+
+Type type(const Call& call) {
+  const int64_t classes = call.attribute<int64_t>("classes");
+  if (call.inputs[0].element != ElementType::int32) call.fail("the labels must be int32");
+  if (classes < 1) call.fail(fmt::format("the number of classes must be positive, got {}", classes));
+  Shape shape = call.shape(0);
+  shape.push_back(classes);
+  return {shape, ElementType::real};
+}
+
+Definition define(const Call&) {
+  return map([](const Operands& in, const Index& at) {
+    const Index label(at.begin(), at.end() - 1);
+    return Halide::select(in.read(0, label) == at.back(), in.constant(1), in.constant(0));
+  });
+}
+
+}  // namespace
+
+const Operator one_hot_operator = {
+    .name = "one_hot",
+    .documentation = "Class labels (int32, shape N) as rows of zeros with a one at the label: N x classes.",
+    .type = type,
+    .define = define,
+};
+
+Tensor one_hot(Tensor labels, OneHotOptions options, Location location) {
+  return labels.graph().append(one_hot_operator, {labels}, {{"classes", options.classes}}, location);
+}
+
+}  // namespace kiln

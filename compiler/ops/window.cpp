@@ -1,0 +1,59 @@
+#include "ops/window.h"
+
+#include <algorithm>
+
+namespace kiln {
+
+std::vector<Window> windows(const char* op, const Shape& x, const std::vector<int64_t>& size,
+                            const std::vector<int64_t>& strides, const std::vector<int64_t>& dilation, Padding padding,
+                            Location location) {
+  const auto fail = [&](const std::string& message) { throw UserError(location, op, message); };
+  if (x.size() != 4) fail(fmt::format("input must have rank 4 (batch, height, width, channels), got {}", to_string(x)));
+  std::vector<Window> result;
+  for (size_t i = 0; i < 2; ++i) {
+    const char* const name = i == 0 ? "height" : "width";
+    for (const auto& [values, what] : {std::pair{&size, "window"}, {&strides, "stride"}, {&dilation, "dilation"}}) {
+      if (values->size() != 2)
+        fail(fmt::format("{} must have 2 numbers (height, width), got {}", what, values->size()));
+      if ((*values)[i] < 1) fail(fmt::format("{} of the {} must be positive, got {}", what, name, (*values)[i]));
+    }
+    Window window = {x[i + 1], size[i], strides[i], dilation[i], 0, 0};
+    const int64_t reach = (window.size - 1) * window.dilation + 1;
+    int64_t after = 0;
+    if (padding.kind == Padding::Kind::same) {
+      const int64_t output = (window.input + window.stride - 1) / window.stride;
+      const int64_t total = std::max<int64_t>((output - 1) * window.stride + reach - window.input, 0);
+      window.before = total / 2;
+      after = total - window.before;
+    } else if (padding.kind == Padding::Kind::explicit_) {
+      window.before = i == 0 ? padding.top : padding.left;
+      after = i == 0 ? padding.bottom : padding.right;
+      if (window.before < 0 || after < 0) fail("padding must not be negative");
+    }
+    const int64_t room = window.input + window.before + after - reach;
+    if (room < 0) {
+      fail(fmt::format("a window of {} {} does not fit into {}{}", name, reach, to_string(x),
+                       padding.kind == Padding::Kind::valid ? "; pad it, or use .padding = Padding::same()" : ""));
+    }
+    window.output = room / window.stride + 1;
+    result.push_back(window);
+  }
+  return result;
+}
+
+std::vector<int64_t> encode(const std::vector<Window>& windows) {
+  std::vector<int64_t> values;
+  for (const Window& w : windows)
+    values.insert(values.end(), {w.input, w.size, w.stride, w.dilation, w.before, w.output});
+  return values;
+}
+
+std::vector<Window> decode_windows(const std::vector<int64_t>& values) {
+  std::vector<Window> result;
+  for (size_t i = 0; i + 5 < values.size(); i += 6) {
+    result.push_back({values[i], values[i + 1], values[i + 2], values[i + 3], values[i + 4], values[i + 5]});
+  }
+  return result;
+}
+
+}  // namespace kiln
