@@ -19,9 +19,10 @@ std::vector<Tensor> gradient(const GradientCall& call) {
 
 std::vector<Sample> samples() {
   std::vector<Sample> samples;
-  for (const Shape& shape : {Shape{kBatch, 7}, Shape{kBatch, 3, 2, 5}}) {
-    samples.push_back(
-        {{shape, shape}, [](const std::vector<Tensor>& in) { return where_positive(in[0], in[1], in[0]); }, 0.1, 1});
+  for (const std::vector<Shape>& shapes : {std::vector<Shape>{{kBatch, 7}, {kBatch, 7}, {kBatch, 7}},
+                                           {{kBatch, 3, 2, 5}, {kBatch, 3, 2, 5}, {5}},
+                                           {{kBatch, 1}, {kBatch, 6}, {}}}) {
+    samples.push_back({shapes, [](const std::vector<Tensor>& in) { return where_positive(in[0], in[1], in[2]); }});
   }
   return samples;
 }

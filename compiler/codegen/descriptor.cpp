@@ -1,0 +1,118 @@
+#include "codegen/descriptor.h"
+
+#include <llvm/IR/Constants.h>
+
+#include "driver/version.h"
+#include "ops/input.h"
+#include "ops/one_hot.h"
+#include "ops/parameter.h"
+#include "passes/cost.h"
+
+namespace kiln {
+namespace {
+
+/// Mirrors runtime/program.h field by field; natural alignment makes the layouts equal.
+class DescriptorBuilder {
+ public:
+  DescriptorBuilder(llvm::Module& module, const Model& model) : module_(module), model_(model), context_(module.getContext()) {}
+
+  void build(const std::vector<StepFunctions>& functions) {
+    std::vector<llvm::Constant*> parameters;
+    for (NodeId id : model_.state.parameters) parameters.push_back(parameter(model_.state_graph.node(id)));
+    std::map<std::string, llvm::Constant*> programs;
+    for (size_t p = 0; p < model_.programs.size(); ++p) {
+      programs[model_.programs[p].name] = global(program(model_.programs[p], functions[p]));
+    }
+    const auto named = [&](const char* name) { return programs.count(name) ? programs.at(name) : null(); };
+    llvm::Constant* model = structure({
+        u32(KilnModelVersion), u32(static_cast<uint32_t>(parameters.size())), text(model_.name), text(model_.fingerprint),
+        text(compiler_version()), text(model_.target), u64(static_cast<uint64_t>(model_.state.bytes)),
+        u64(static_cast<uint64_t>(model_.state.weight_bytes)), array(parameters), named("train"), named("evaluate"), named("predict"),
+        f32(static_cast<float>(model_.graph.optimizer.learning_rate)), f32(static_cast<float>(model_.graph.validation_split)),
+        u32(static_cast<uint32_t>(model_.graph.epochs)), u32(0), text(model_.graph.optimizer.name), text(model_.summary),
+        text(model_.summary_json), text(model_.dot), text(model_.svg), text(model_.gradient_dot), text(model_.gradient_svg),
+    });
+    new llvm::GlobalVariable(module_, model->getType(), true, llvm::GlobalValue::ExternalLinkage, model, model_.name + "_model");
+  }
+
+ private:
+  static constexpr uint32_t KilnModelVersion = 1;  // KILN_MODEL_VERSION
+
+  llvm::Constant* u32(uint32_t value) { return llvm::ConstantInt::get(llvm::Type::getInt32Ty(context_), value); }
+  llvm::Constant* u64(uint64_t value) { return llvm::ConstantInt::get(llvm::Type::getInt64Ty(context_), value); }
+  llvm::Constant* f32(float value) { return llvm::ConstantFP::get(llvm::Type::getFloatTy(context_), value); }
+  llvm::Constant* f64(double value) { return llvm::ConstantFP::get(llvm::Type::getDoubleTy(context_), value); }
+  llvm::Constant* null() { return llvm::ConstantPointerNull::get(llvm::PointerType::get(context_, 0)); }
+  llvm::Constant* structure(const std::vector<llvm::Constant*>& fields) { return llvm::ConstantStruct::getAnon(context_, fields); }
+  llvm::Constant* global(llvm::Constant* value) {
+    return new llvm::GlobalVariable(module_, value->getType(), true, llvm::GlobalValue::PrivateLinkage, value);
+  }
+  llvm::Constant* text(const std::string& value) { return global(llvm::ConstantDataArray::getString(context_, value)); }
+  llvm::Constant* array(const std::vector<llvm::Constant*>& values) {
+    if (values.empty()) return null();
+    return global(llvm::ConstantArray::get(llvm::ArrayType::get(values[0]->getType(), values.size()), values));
+  }
+  llvm::Constant* shape(const Shape& shape) {
+    std::vector<llvm::Constant*> extents;
+    for (int64_t extent : shape) {
+      if (extent != kBatch) extents.push_back(u64(static_cast<uint64_t>(extent)));
+    }
+    return array(extents);
+  }
+
+  llvm::Constant* parameter(const Node& node) {
+    const StateEntry& entry = model_.state.entries.at(std::get<std::string>(node.attributes.at("name")));
+    const bool trainable = std::get<bool>(node.attributes.at("trainable"));
+    return structure({text(entry.name), u32(trainable ? 0 : node.role == Role::update ? 2 : 1),
+                      u32(static_cast<uint32_t>(node.type.shape.size())), shape(node.type.shape),
+                      u64(static_cast<uint64_t>(entry.offset)), u64(static_cast<uint64_t>(entry.count)),
+                      u32(static_cast<uint32_t>(std::get<int64_t>(node.attributes.at("initializer")))),
+                      f32(static_cast<float>(std::get<double>(node.attributes.at("scale"))))});
+  }
+
+  llvm::Constant* value(const Program& program, const std::string& name, NodeId id) {
+    const Node& node = program.graph.node(id);
+    const bool batched = has_batch(node.type.shape);
+    int64_t classes = 0;
+    for (const Node& other : program.graph.nodes) {
+      if (other.op == &one_hot_operator && other.inputs[0] == id) classes = std::get<int64_t>(other.attributes.at("classes"));
+    }
+    return structure({text(name), u32(node.type.element == ElementType::real ? 0 : 1), u32(batched),
+                      u32(static_cast<uint32_t>(node.type.shape.size() - batched)), u32(static_cast<uint32_t>(classes)),
+                      shape(node.type.shape), u64(static_cast<uint64_t>(program.placements[id].offset)),
+                      u64(static_cast<uint64_t>(element_count(node.type.shape, 1)))});
+  }
+
+  llvm::Constant* program(const Program& program, const StepFunctions& functions) {
+    std::vector<llvm::Constant*> inputs, outputs, kernels;
+    for (const Node& node : program.graph.nodes) {
+      if (node.op == &input_operator) inputs.push_back(value(program, std::get<std::string>(node.attributes.at("name")), node.id));
+    }
+    if (program.graph.loss) outputs.push_back(value(program, "loss", *program.graph.loss));
+    for (const Output& metric : program.graph.metrics) outputs.push_back(value(program, metric.name, metric.node));
+    for (const Output& output : program.graph.outputs) outputs.push_back(value(program, output.name, output.node));
+    for (size_t k = 0; k < program.kernels.size(); ++k) {
+      const Kernel& kernel = program.kernels[k];
+      const Node& anchor = program.graph.node(kernel.anchors[0]);
+      const KernelCost work = cost(program, kernel);
+      kernels.push_back(structure({text(kernel.name), text(anchor.location.file), u32(static_cast<uint32_t>(anchor.location.line)), u32(0),
+                                   f64(work.flops), f64(work.bytes), functions.kernels[k]}));
+    }
+    return structure({text(program.name), u32(static_cast<uint32_t>(program.batch)), u32(static_cast<uint32_t>(program.lanes)),
+                      u64(static_cast<uint64_t>(program.arena_bytes)), u32(static_cast<uint32_t>(inputs.size())),
+                      u32(static_cast<uint32_t>(outputs.size())), u32(static_cast<uint32_t>(kernels.size())), u32(0),
+                      array(inputs), array(outputs), array(kernels), functions.step});
+  }
+
+  llvm::Module& module_;
+  const Model& model_;
+  llvm::LLVMContext& context_;
+};
+
+}  // namespace
+
+void build_descriptor(llvm::Module& module, const Model& model, const std::vector<StepFunctions>& functions) {
+  DescriptorBuilder(module, model).build(functions);
+}
+
+}  // namespace kiln

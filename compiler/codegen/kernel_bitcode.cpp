@@ -1,0 +1,84 @@
+#include "codegen/kernel_bitcode.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "schedule/recipe.h"
+
+namespace kiln {
+namespace {
+
+/// A file that Halide writes, read back and removed.
+class ScratchFile {
+ public:
+  explicit ScratchFile(const char* suffix) {
+    std::string name = (std::filesystem::temp_directory_path() / "kiln-XXXXXX").string() + suffix;
+    const int file = mkstemps(name.data(), static_cast<int>(std::char_traits<char>::length(suffix)));
+    if (file < 0) throw std::runtime_error("cannot create a temporary file " + name);
+    close(file);
+    path_ = name;
+  }
+  ~ScratchFile() {
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
+  }
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::string contents() const {
+    std::ifstream file(path_, std::ios::binary);
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+
+ private:
+  std::string path_;
+};
+
+/// Halide's own errors here are Kiln's: the graph was verified before.
+template <class Work>
+auto guarded(const Kernel& kernel, Work work) {
+  try {
+    return work();
+  } catch (const Halide::Error& error) {
+    throw InternalError(fmt::format("kernel {}: {}", kernel.name, error.what()));
+  }
+}
+
+}  // namespace
+
+std::string kernel_target(const std::string& requested) {
+  Halide::Target target = requested == "host" ? Halide::get_host_target() : Halide::Target(requested);
+  target.set_features({Halide::Target::NoRuntime, Halide::Target::NoAsserts, Halide::Target::NoBoundsQuery,
+                       Halide::Target::UserContext});
+  return target.to_string();
+}
+
+std::string kernel_bitcode(const Program& program, const Kernel& kernel, const std::string& symbol, const std::string& target) {
+  return guarded(kernel, [&] {
+    ScheduledKernel scheduled = schedule(program, kernel);
+    const ScratchFile file(".bc");
+    scheduled.pipeline.compile_to_bitcode(file.path(), scheduled.arguments, symbol, Halide::Target(target));
+    return file.contents();
+  });
+}
+
+std::string kernel_statement(const Program& program, const Kernel& kernel, const std::string& target) {
+  return guarded(kernel, [&] {
+    ScheduledKernel scheduled = schedule(program, kernel);
+    const ScratchFile file(".stmt");
+    scheduled.pipeline.compile_to_lowered_stmt(file.path(), scheduled.arguments, Halide::Text, Halide::Target(target));
+    return file.contents();
+  });
+}
+
+std::string kernel_recipe(const Program& program, const Kernel& kernel) {
+  return guarded(kernel, [&] { return schedule(program, kernel).recipe; });
+}
+
+}  // namespace kiln

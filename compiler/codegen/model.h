@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "passes/program.h"
+
+namespace kiln {
+
+/// Everything that becomes generated/<name>/<name>.o.
+struct Model {
+  std::string name;
+  Graph graph;         // as the user wrote it
+  Graph state_graph;   // whose parameters make up the state
+  StateLayout state;
+  std::vector<Program> programs;  // "train", "evaluate", "predict"
+  std::string fingerprint, target;
+  std::string summary, summary_json, dot, svg, gradient_dot, gradient_svg;
+};
+
+struct CompileOptions {
+  std::string target = "host";  // a Halide target, or "host"
+  int threads = 0;              // compiling kernels in parallel; 0: one for each processor
+};
+
+/// Compiles every kernel through Halide, links them with the static step by LLVM and returns the object file's bytes.
+std::string compile_object(const Model& model, const CompileOptions& options);
+
+/// The same module as text, after linking: for people.
+std::string compile_assembly(const Model& model, const CompileOptions& options);
+std::string compile_llvm(const Model& model, const CompileOptions& options);
+
+/// The header that declares <name>_model.
+std::string model_header(const Model& model);
+
+}  // namespace kiln

@@ -1,0 +1,150 @@
+// The compiler of one graph: linked with the graph's file, it writes <name>.o, <name>.h and the pictures.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "autodiff/gradient.h"
+#include "codegen/kernel_bitcode.h"
+#include "codegen/model.h"
+#include "driver/picture.h"
+#include "driver/pipeline.h"
+#include "driver/print.h"
+#include "driver/version.h"
+
+kiln::Graph kiln_graph();
+
+namespace {
+
+using namespace kiln;
+
+struct Options {
+  std::string out, target = "host", dump, kernel;
+  int threads = 0;
+  bool quiet = false, json = false;
+};
+
+/// Writes next to the destination, then renames: a failed build leaves the old file.
+void write_file(const std::filesystem::path& path, const std::string& contents) {
+  const std::filesystem::path temporary = path.string() + ".tmp" + std::to_string(getpid());
+  std::ofstream file(temporary, std::ios::binary);
+  file << contents;
+  file.close();
+  if (!file) {
+    std::filesystem::remove(temporary);
+    throw std::runtime_error("cannot write " + path.string());
+  }
+  std::filesystem::rename(temporary, path);
+}
+
+const Program& find_program(const Model& model, const std::string& name) {
+  for (const Program& program : model.programs) {
+    if (program.name == name) return program;
+  }
+  throw UserError("there is no program '" + name + "'");
+}
+
+/// Prints one stage: graph, gradient, program, recipes, stmt, llvm, asm, dot or gradient-dot.
+void dump(const Options& options, const Model& model) {
+  const std::string& stage = options.dump;
+  CompileOptions compile;
+  compile.target = options.target;
+  compile.threads = options.threads;
+  if (stage == "graph") std::cout << print(model.graph);
+  else if (stage == "gradient") std::cout << print(model.state_graph);
+  else if (stage == "dot") std::cout << model.dot;
+  else if (stage == "gradient-dot") std::cout << model.gradient_dot;
+  else if (stage == "llvm") std::cout << compile_llvm(model, compile);
+  else if (stage == "asm") std::cout << compile_assembly(model, compile);
+  else {
+    bool found = false;
+    for (const Program& program : model.programs) {
+      if (stage == "program") std::cout << print(program);
+      if (stage != "stmt" && stage != "recipes") continue;
+      for (const Kernel& kernel : program.kernels) {
+        if (!options.kernel.empty() && kernel.name != options.kernel) continue;
+        found = true;
+        std::cout << program.name << ' ' << kernel.name << ": ";
+        if (stage == "recipes") std::cout << kernel_recipe(program, kernel) << '\n';
+        else std::cout << '\n' << kernel_statement(program, kernel, kernel_target(options.target));
+      }
+    }
+    if (stage != "program" && !found) throw UserError("there is no kernel '" + options.kernel + "'; see --dump recipes");
+  }
+}
+
+int compile(const Options& options) {
+  const auto start = std::chrono::steady_clock::now();
+  Model model = build_model(kiln_graph());
+  if (!options.dump.empty()) {
+    dump(options, model);
+    return 0;
+  }
+  model.svg = render_svg(model.dot);
+  model.gradient_svg = render_svg(model.gradient_dot);
+  model.target = kernel_target(options.target);
+  const std::filesystem::path folder = options.out.empty() ? std::filesystem::path("generated") / model.name : std::filesystem::path(options.out);
+  std::filesystem::create_directories(folder);
+  CompileOptions compile;
+  compile.target = options.target;
+  compile.threads = options.threads;
+  const std::string object = compile_object(model, compile);
+  write_file(folder / (model.name + ".h"), model_header(model));
+  write_file(folder / (model.name + ".dot"), model.dot);
+  write_file(folder / (model.name + ".svg"), model.svg);
+  write_file(folder / (model.name + "_gradient.dot"), model.gradient_dot);
+  write_file(folder / (model.name + "_gradient.svg"), model.gradient_svg);
+  write_file(folder / (model.name + ".o"), object);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  size_t kernels = 0;
+  for (const Program& program : model.programs) kernels += program.kernels.size();
+  if (options.json) {
+    std::cout << nlohmann::json{{"graph", model.name}, {"fingerprint", model.fingerprint}, {"kernels", kernels}, {"state_bytes", model.state.bytes},
+                                {"object", (folder / (model.name + ".o")).string()}, {"object_bytes", object.size()}, {"seconds", seconds}}.dump()
+              << '\n';
+  } else if (!options.quiet) {
+    std::cout << fmt::format("{}: {} programs, {} kernels, {} bytes of state -> {} ({} bytes) in {:.1f} s\n", model.name, model.programs.size(), kernels,
+                             model.state.bytes, (folder / (model.name + ".o")).string(), object.size(), seconds);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string program = std::filesystem::path(argv[0]).filename().string();
+  Options options;
+  CLI::App app{"Compiles one computation graph to <out>/<graph>.o: forward, backward and optimizer as native code.", program};
+  app.add_option("--out", options.out, "Folder for <graph>.o, <graph>.h and the pictures (default: generated/<graph>)");
+  app.add_option("--target", options.target, "Halide target of the kernels, such as x86-64-linux-avx2-fma (default: this machine)");
+  app.add_option("--threads", options.threads, "Kernels compiled at a time (default: one for each processor)")->check(CLI::NonNegativeNumber);
+  app.add_option("--dump", options.dump, "Print a stage instead of compiling: graph, gradient, program, recipes, stmt, llvm, asm, dot, gradient-dot")
+      ->check(CLI::IsMember({"graph", "gradient", "program", "recipes", "stmt", "llvm", "asm", "dot", "gradient-dot"}));
+  app.add_option("--kernel", options.kernel, "With --dump recipes or stmt: only this kernel, such as conv2d_1.weight_gradient");
+  app.add_flag("--quiet", options.quiet, "Print errors only");
+  app.add_flag("--json", options.json, "Print one JSON object when done");
+  app.set_version_flag("--version", compiler_version());
+  app.footer("Examples:\n  " + program + " --out generated/digits\n  " + program + " --dump program | less\n  " + program +
+             " --dump stmt --kernel conv2d_1.weight_gradient\n\nExit codes: 0 done, 1 failure, 2 usage or graph error.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    std::cerr << program << ": error: " << error.what() << "; see " << program << " --help\n";
+    return 2;
+  }
+  try {
+    return compile(options);
+  } catch (const UserError& error) {
+    std::cerr << error.what() << '\n';
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << program << ": error: " << error.what() << '\n';
+    return 1;
+  }
+}

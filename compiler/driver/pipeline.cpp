@@ -1,0 +1,60 @@
+#include "driver/pipeline.h"
+
+#include "autodiff/gradient.h"
+#include "driver/picture.h"
+#include "driver/print.h"
+#include "driver/summary.h"
+#include "passes/expand.h"
+#include "passes/rewrite.h"
+#include "passes/simplify.h"
+
+namespace kiln {
+namespace {
+
+/// The training step reports the loss and the metrics; prediction only the graph's outputs.
+Graph only_training(Graph graph) {
+  graph.outputs.clear();
+  return without_dead_nodes(graph);
+}
+
+Graph only_prediction(Graph graph) {
+  graph.loss.reset();
+  graph.metrics.clear();
+  graph.regularizers.clear();
+  return without_dead_nodes(graph);
+}
+
+Program compile(const std::string& name, const Graph& graph, const StateLayout& state) {
+  return plan(name, graph, fuse(graph, graph.batch), state, graph.batch);
+}
+
+}  // namespace
+
+Model build_model(const Graph& graph) {
+  if (graph.outputs.empty()) throw UserError(graph.train_location, graph.name, "the graph has no output(); name what it predicts");
+  verify(graph);
+  Model model;
+  model.name = graph.name;
+  model.graph = graph;
+  const Graph inference = simplify(expand(graph, false));
+  if (graph.loss) {
+    const Graph forward = simplify(expand(graph, true));
+    const Graph step = simplify(only_training(training_step(forward)));
+    model.state_graph = step;
+    model.state = layout_state(step);
+    model.programs.push_back(compile("train", step, model.state));
+    model.programs.push_back(compile("evaluate", only_training(inference), model.state));
+  } else {
+    model.state_graph = inference;
+    model.state = layout_state(inference);
+  }
+  model.programs.push_back(compile("predict", only_prediction(inference), model.state));
+  model.fingerprint = fingerprint(model.state_graph);
+  model.summary = summary_table(graph);
+  model.summary_json = summary_json(graph);
+  model.dot = layer_dot(graph);
+  model.gradient_dot = node_dot(model.state_graph);
+  return model;
+}
+
+}  // namespace kiln

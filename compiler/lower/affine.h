@@ -1,0 +1,22 @@
+#pragma once
+
+#include "ops/definition.h"
+
+namespace kiln {
+
+/// A position in storage order: the batch first, then the other dimensions from the innermost out.
+Index storage_order(const Index& index, bool batched);
+std::vector<int> storage_extents(const Shape& shape, int64_t batch);
+
+/// Where a contraction reads an operand.
+struct AffineRead {
+  Index position;         // clamped into the operand where `inside` may be false
+  Halide::Expr inside;    // undefined where every position is inside
+};
+
+/// The operand's index forms at the given loop values. Positions that some loop value puts outside are promised to be
+/// clamped: they must be read under `inside` only.
+AffineRead affine_read(const Contraction& contraction, const std::vector<AffineIndex>& indices, const Shape& operand,
+                       const Index& loops);
+
+}  // namespace kiln

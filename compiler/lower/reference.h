@@ -1,0 +1,34 @@
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "ir/graph.h"
+
+namespace kiln {
+
+struct ReferenceOptions {
+  int64_t count = 4;  // rows that hold data
+  int32_t seed = 0, step = 0;
+  double learning_rate = 1e-3;
+};
+
+/// Evaluates an expanded graph unscheduled, one operator after the other, in f64 by Halide's JIT: the definition that
+/// every fused and scheduled program is compared with.
+class Reference {
+ public:
+  Reference(const Graph& graph, std::vector<NodeId> results, int64_t batch);
+  ~Reference();
+  Reference(Reference&&) noexcept;
+
+  /// Values of input and parameter nodes in the user's row-major order (batch first); results likewise. Rows at and
+  /// beyond `count` are computed too, but mean nothing.
+  std::vector<std::vector<double>> run(const std::map<NodeId, std::vector<double>>& values,
+                                       const ReferenceOptions& options = {}) const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace kiln

@@ -1,0 +1,296 @@
+#include <algorithm>
+#include <set>
+
+#include "ops/definition.h"
+#include "ops/reshape.h"
+#include "passes/program.h"
+
+// The rules of fusion:
+//  - A contraction or fold is an anchor: it has loops of its own. Element-wise work on its result in the same shape runs
+//    on the register tile (the epilogue), up to values that somebody else needs.
+//  - Folds of the same domain that do not depend on each other share one pass.
+//  - Other element-wise nodes are expressions of their consumers, unless recomputing them costs more than storing them.
+//  - What a contraction multiplies is always a buffer; a reshape is a view of one.
+
+namespace kiln {
+namespace {
+
+/// Recomputing up to this much work (simple operations an element, over all uses but one) is cheaper than a round trip
+/// through memory.
+constexpr int64_t kRecomputeLimit = 24;
+/// An expression grows to at most this much work before it gets a buffer, which bounds compile time.
+constexpr int64_t kExpressionLimit = 200;
+/// A value read by many inlined leaves is streamed rather than recomputed.
+constexpr size_t kLeafLimit = 3;
+
+class Fuser {
+ public:
+  Fuser(const Graph& graph, int64_t batch) : graph_(graph), batch_(batch), count_(graph.nodes.size()) {
+    definitions_.resize(count_);
+    consumers_.resize(count_);
+    reaches_.assign(count_, std::vector<bool>(count_, false));
+    for (const Node& node : graph.nodes) {
+      if (node.op->define != nullptr) definitions_[node.id] = node.op->define(graph.call(node));
+      for (NodeId input : node.inputs) {
+        std::vector<NodeId>& list = consumers_[input];
+        if (list.empty() || list.back() != node.id) list.push_back(node.id);
+        reaches_[node.id][input] = true;
+        for (size_t i = 0; i < count_; ++i) {
+          if (reaches_[input][i]) reaches_[node.id][i] = true;
+        }
+      }
+    }
+  }
+
+  std::vector<Kernel> run() {
+    force_buffers();
+    decide_expressions();
+    group_folds();
+    for (const Node& node : graph_.nodes) {
+      if (is_anchor(node.id) && !grouped_[node.id]) {
+        Kernel kernel;
+        kernel.anchors = {node.id};
+        kernel.roots = epilogue(node.id);
+        add(std::move(kernel));
+      }
+    }
+    for (const Node& node : graph_.nodes) {
+      if (buffer_[node.id] && !claimed_[node.id] && is_map(node.id)) {
+        Kernel kernel;
+        kernel.anchors = kernel.roots = {node.id};
+        add(std::move(kernel));
+      }
+    }
+    for (Kernel& kernel : kernels_) find_leaves(kernel);
+    name_kernels();
+    return std::move(kernels_);
+  }
+
+ private:
+  const Node& node(NodeId id) const { return graph_.node(id); }
+  bool is_view(NodeId id) const { return node(id).op == &reshape_operator; }
+  bool is_anchor(NodeId id) const {
+    return definitions_[id] && (definitions_[id]->contraction || definitions_[id]->fold != Fold::none);
+  }
+  bool is_map(NodeId id) const { return definitions_[id] && !is_anchor(id) && !is_view(id); }
+  int64_t elements(NodeId id) const { return element_count(node(id).type.shape, batch_); }
+  bool is_fold_over_axes(NodeId id) const {
+    return definitions_[id] && definitions_[id]->fold != Fold::none && node(id).attributes.count("axes");
+  }
+
+  bool gathers(NodeId consumer, NodeId producer) const {
+    const auto& gathered = definitions_[consumer]->gathered;
+    for (size_t i = 0; i < node(consumer).inputs.size(); ++i) {
+      if (node(consumer).inputs[i] == producer && std::count(gathered.begin(), gathered.end(), static_cast<int>(i))) return true;
+    }
+    return false;
+  }
+
+  void force_buffers() {
+    buffer_.assign(count_, false);
+    claimed_.assign(count_, false);
+    grouped_.assign(count_, false);
+    const auto force = [&](NodeId id) { buffer_[resolve_view(graph_, id)] = true; };
+    for (const Output& output : graph_.outputs) force(output.node);
+    for (const Output& metric : graph_.metrics) force(metric.node);
+    if (graph_.loss) force(*graph_.loss);
+    for (const Update& update : graph_.updates) force(update.value);
+    for (const Node& node : graph_.nodes) {
+      if (is_view(node.id)) force(node.inputs[0]);
+      if (definitions_[node.id] && definitions_[node.id]->contraction) {
+        force(node.inputs[0]);
+        force(node.inputs[1]);
+      }
+    }
+  }
+
+  /// Work and leaves of a node as an expression; those of a buffer are free.
+  struct Expression {
+    int64_t work = 0;
+    std::set<NodeId> leaves;
+  };
+
+  void decide_expressions() {
+    std::vector<Expression> expressions(count_);
+    for (const Node& node : graph_.nodes) {
+      Expression& own = expressions[node.id];
+      if (is_map(node.id)) {
+        own.work = definitions_[node.id]->cost;
+        for (NodeId input : node.inputs) {
+          own.work += expressions[input].work;
+          own.leaves.insert(expressions[input].leaves.begin(), expressions[input].leaves.end());
+        }
+        if (!buffer_[node.id]) buffer_[node.id] = wants_buffer(node.id, own);
+      }
+      if (!is_map(node.id) || buffer_[node.id]) {
+        own = {};
+        if (!node.type.shape.empty() || !is_source(node)) own.leaves = {node.id};
+      }
+    }
+  }
+
+  bool wants_buffer(NodeId id, const Expression& own) const {
+    if (own.leaves.empty()) return false;  // constants and scalars: hoisted out of every loop
+    if (own.work > kExpressionLimit) return true;
+    std::set<std::vector<int64_t>> fold_domains;  // folds of one domain share a pass
+    int64_t uses = 0;
+    size_t full_leaves = 0;
+    for (NodeId leaf : own.leaves) full_leaves += elements(leaf) == elements(id);
+    for (NodeId consumer : consumers_[id]) {
+      if (is_fold_over_axes(consumer)) {
+        if (fold_domains.insert(std::get<std::vector<int64_t>>(node(consumer).attributes.at("axes"))).second) ++uses;
+        continue;
+      }
+      if (is_anchor(consumer)) {  // a window: each element is read size / stride times
+        const int64_t reads = element_count(definitions_[consumer]->extents, batch_) * elements(consumer);
+        uses += std::max<int64_t>(1, reads / elements(id));
+        continue;
+      }
+      if (elements(consumer) > elements(id)) return true;  // broadcast: computed once, not for each element
+      uses += gathers(consumer, id) && definitions_[consumer]->period.empty() ? 4 : 1;
+    }
+    return uses > 1 && (own.work * (uses - 1) > kRecomputeLimit || full_leaves > kLeafLimit);
+  }
+
+  /// Folds over the same axes of values of the same shape, none depending on another.
+  void group_folds() {
+    std::vector<std::vector<NodeId>> groups;
+    for (const Node& node : graph_.nodes) {
+      if (!is_fold_over_axes(node.id)) continue;
+      const auto fits = [&](const std::vector<NodeId>& group) {
+        const Node& first = this->node(group.front());
+        return definitions_[first.id]->fold == definitions_[node.id]->fold && first.attributes == node.attributes &&
+               graph_.node(first.inputs[0]).type == graph_.node(node.inputs[0]).type &&
+               std::none_of(group.begin(), group.end(), [&](NodeId other) { return depends_through_kernel(node.id, other); });
+      };
+      const auto found = std::find_if(groups.begin(), groups.end(), fits);
+      if (found != groups.end()) found->push_back(node.id);
+      else groups.push_back({node.id});
+    }
+    for (std::vector<NodeId>& group : groups) {
+      if (group.size() < 2) continue;
+      Kernel kernel;
+      for (NodeId id : group) {
+        grouped_[id] = buffer_[id] = true;
+      }
+      kernel.anchors = kernel.roots = group;
+      add(std::move(kernel));
+    }
+  }
+
+  bool depends_through_kernel(NodeId later, NodeId earlier) const { return reaches_[later][earlier] || reaches_[earlier][later]; }
+
+  /// The values that an anchor's kernel writes: its result after the element-wise work that can run on the tile.
+  std::vector<NodeId> epilogue(NodeId anchor) {
+    NodeId current = anchor;
+    while (!buffer_[current]) {
+      const std::vector<NodeId>& next = consumers_[current];
+      if (next.size() != 1 || !continues(current, next[0])) break;
+      current = next[0];
+    }
+    if (!buffer_[current]) {
+      std::vector<NodeId> roots;
+      if (all_end_in_roots(current, roots) && independent(current, roots)) {
+        // The last first: a weight is written before the state that its value is made of.
+        std::sort(roots.begin(), roots.end(), std::greater<>());
+        roots.erase(std::unique(roots.begin(), roots.end()), roots.end());
+        if (roots.size() <= 4) return roots;
+      }
+      buffer_[current] = true;
+    }
+    return {current};
+  }
+
+  bool continues(NodeId value, NodeId consumer) const {
+    return is_map(consumer) && !claimed_[consumer] && node(consumer).type.shape == node(value).type.shape &&
+           !gathers(consumer, value);
+  }
+
+  /// Follows element-wise consumers until buffers are reached: several results of one tile (a weight and its state).
+  bool all_end_in_roots(NodeId value, std::vector<NodeId>& roots) const {
+    if (consumers_[value].empty()) return false;
+    for (NodeId consumer : consumers_[value]) {
+      if (!continues(value, consumer)) return false;
+      if (buffer_[consumer]) roots.push_back(consumer);
+      else if (!all_end_in_roots(consumer, roots)) return false;
+    }
+    // A root that other roots read is an expression of them inside the kernel.
+    return true;
+  }
+
+  /// No root may need a value that another kernel makes of this one.
+  bool independent(NodeId value, const std::vector<NodeId>& roots) const {
+    std::set<NodeId> inside;
+    std::vector<NodeId> pending(roots.begin(), roots.end());
+    while (!pending.empty()) {
+      const NodeId id = pending.back();
+      pending.pop_back();
+      if (!inside.insert(id).second || id == value) continue;
+      for (NodeId input : node(id).inputs) {
+        if (input != value && !reaches_[input][value]) continue;
+        const bool root = std::count(roots.begin(), roots.end(), input) > 0;
+        if (input != value && !root && (buffer_[input] || !is_map(input))) return false;
+        if (input != value && node(input).type.shape != node(value).type.shape) return false;
+        pending.push_back(input);
+      }
+    }
+    return true;
+  }
+
+  void add(Kernel kernel) {
+    for (NodeId root : kernel.roots) claimed_[root] = buffer_[root] = true;
+    kernels_.push_back(std::move(kernel));
+  }
+
+  void find_leaves(Kernel& kernel) {
+    std::set<NodeId> seen, leaves;
+    std::vector<NodeId> pending(kernel.roots.begin(), kernel.roots.end());
+    const std::set<NodeId> own(kernel.roots.begin(), kernel.roots.end());
+    while (!pending.empty()) {
+      const NodeId id = pending.back();
+      pending.pop_back();
+      if (!seen.insert(id).second) continue;
+      if (own.count(id) == 0 && (buffer_[id] || is_view(id) || is_source(node(id)))) {
+        leaves.insert(id);
+        continue;
+      }
+      pending.insert(pending.end(), node(id).inputs.begin(), node(id).inputs.end());
+    }
+    kernel.leaves.assign(leaves.begin(), leaves.end());
+  }
+
+  void name_kernels() {
+    std::map<std::string, int> used;
+    std::vector<Kernel*> order;
+    for (Kernel& kernel : kernels_) order.push_back(&kernel);
+    std::sort(order.begin(), order.end(), [](const Kernel* a, const Kernel* b) { return a->anchors[0] < b->anchors[0]; });
+    for (Kernel* kernel : order) {
+      const Node& anchor = node(kernel->anchors[0]);
+      std::string name = (anchor.layer.empty() ? anchor.op->name : anchor.layer) + "." + to_string(anchor.role);
+      const int count = used[name]++;
+      kernel->name = count == 0 ? name : fmt::format("{}_{}", name, count + 1);
+    }
+  }
+
+  const Graph& graph_;
+  const int64_t batch_;
+  const size_t count_;
+  std::vector<std::optional<Definition>> definitions_;
+  std::vector<std::vector<NodeId>> consumers_;
+  std::vector<std::vector<bool>> reaches_;
+  std::vector<bool> buffer_;   // has memory
+  std::vector<bool> claimed_;  // is a root of a kernel
+  std::vector<bool> grouped_;  // is a fold in a shared pass
+  std::vector<Kernel> kernels_;
+};
+
+}  // namespace
+
+NodeId resolve_view(const Graph& graph, NodeId id) {
+  while (graph.node(id).op == &reshape_operator) id = graph.node(id).inputs[0];
+  return id;
+}
+
+std::vector<Kernel> fuse(const Graph& graph, int64_t batch) { return Fuser(graph, batch).run(); }
+
+}  // namespace kiln

@@ -1,0 +1,258 @@
+#include <algorithm>
+#include <limits>
+#include <queue>
+#include <set>
+
+#include "ops/definition.h"
+#include "ops/parameter.h"
+#include "passes/program.h"
+
+namespace kiln {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+
+int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+const std::string& parameter_name(const Node& node) { return std::get<std::string>(node.attributes.at("name")); }
+
+/// When a buffer is written first and read last, as indices of kernels.
+struct Lifetime {
+  NodeId node;
+  int64_t bytes;
+  int first, last;
+  int64_t offset = -1;
+};
+
+/// Places the largest first, each at the lowest offset that is free during its life.
+int64_t place(std::vector<Lifetime>& lifetimes) {
+  std::stable_sort(lifetimes.begin(), lifetimes.end(), [](const Lifetime& a, const Lifetime& b) { return a.bytes > b.bytes; });
+  int64_t total = 0;
+  std::vector<const Lifetime*> placed;  // by offset
+  for (Lifetime& buffer : lifetimes) {
+    int64_t offset = 0;
+    for (const Lifetime* other : placed) {
+      if (other->last < buffer.first || buffer.last < other->first) continue;
+      if (offset + buffer.bytes <= other->offset) break;
+      offset = std::max(offset, aligned(other->offset + other->bytes));
+    }
+    buffer.offset = offset;
+    total = std::max(total, aligned(offset + buffer.bytes));
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), &buffer,
+                                   [](const Lifetime* a, const Lifetime* b) { return a->offset < b->offset; }),
+                  &buffer);
+  }
+  return total;
+}
+
+}  // namespace
+
+StateLayout layout_state(const Graph& graph) {
+  StateLayout layout;
+  std::vector<NodeId> sections[3];
+  for (const Node& node : graph.nodes) {
+    if (node.op != &parameter_operator) continue;
+    const bool trainable = std::get<bool>(node.attributes.at("trainable"));
+    sections[trainable ? 0 : node.role == Role::update ? 2 : 1].push_back(node.id);
+  }
+  for (const auto& section : sections) {
+    if (&section == &sections[2]) layout.weight_bytes = layout.bytes;
+    for (NodeId id : section) {
+      const Node& node = graph.node(id);
+      const StateEntry entry = {parameter_name(node), layout.bytes, element_count(node.type.shape)};
+      if (!layout.entries.emplace(entry.name, entry).second) {
+        throw InternalError("two parameters are named " + entry.name);
+      }
+      layout.parameters.push_back(id);
+      layout.bytes += aligned(entry.count * 4);
+    }
+  }
+  return layout;
+}
+
+Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> kernels, const StateLayout& state, int64_t batch) {
+  Program program{name, graph, batch, (batch + kVectorLanes - 1) / kVectorLanes * kVectorLanes, {}, {}, {}, 0};
+  const int kernel_count = static_cast<int>(kernels.size());
+  std::vector<int> producer(graph.nodes.size(), -1);
+  for (int k = 0; k < kernel_count; ++k) {
+    for (NodeId root : kernels[k].roots) producer[root] = k;
+  }
+
+  // Kernels that read each parameter must run before its update is written.
+  std::map<NodeId, std::vector<int>> readers;
+  for (int k = 0; k < kernel_count; ++k) {
+    for (NodeId leaf : kernels[k].leaves) {
+      const NodeId source = resolve_view(graph, leaf);
+      if (graph.node(source).op == &parameter_operator) readers[source].push_back(k);
+    }
+  }
+  std::vector<std::set<int>> before(kernel_count);
+  for (int k = 0; k < kernel_count; ++k) {
+    for (NodeId leaf : kernels[k].leaves) {
+      const int p = producer[resolve_view(graph, leaf)];
+      if (p >= 0) before[k].insert(p);
+    }
+  }
+  const auto depends = [&](int later, int earlier) {
+    std::vector<int> pending = {later};
+    std::set<int> seen;
+    while (!pending.empty()) {
+      const int k = pending.back();
+      pending.pop_back();
+      if (k == earlier) return true;
+      if (!seen.insert(k).second) continue;
+      pending.insert(pending.end(), before[k].begin(), before[k].end());
+    }
+    return false;
+  };
+
+  std::map<NodeId, NodeId> in_place;  // value -> parameter
+  for (const Update& update : graph.updates) {
+    const NodeId value = resolve_view(graph, update.value);
+    const int writer = producer[value];
+    const StateEntry& entry = state.entries.at(parameter_name(graph.node(update.parameter)));
+    bool direct = writer >= 0 && in_place.count(value) == 0;
+    if (direct) {
+      // Inside its own kernel the old value may be read at the element that is written, which is so unless it is what an
+      // anchor of the kernel reads.
+      for (NodeId anchor : kernels[writer].anchors) {
+        for (NodeId input : graph.node(anchor).inputs) {
+          if (anchor != value && resolve_view(graph, input) == update.parameter) direct = false;
+        }
+      }
+      for (int reader : readers[update.parameter]) {
+        if (reader != writer && depends(reader, writer)) direct = false;
+      }
+    }
+    if (direct) {
+      in_place.emplace(value, update.parameter);
+      for (int reader : readers[update.parameter]) {
+        if (reader != writer) before[writer].insert(reader);
+      }
+    } else {
+      program.copies.push_back({value, entry.offset, entry.count * 4});
+    }
+  }
+
+  // Kahn's order, the earliest anchor first: gradients follow the values they need while those are warm.
+  std::vector<int> waiting(kernel_count, 0);
+  std::vector<std::vector<int>> after(kernel_count);
+  for (int k = 0; k < kernel_count; ++k) {
+    waiting[k] = static_cast<int>(before[k].size());
+    for (int earlier : before[k]) after[earlier].push_back(k);
+  }
+  const auto later = [&](int a, int b) { return std::pair(kernels[a].anchors[0], a) > std::pair(kernels[b].anchors[0], b); };
+  std::priority_queue<int, std::vector<int>, decltype(later)> ready(later);
+  for (int k = 0; k < kernel_count; ++k) {
+    if (waiting[k] == 0) ready.push(k);
+  }
+  while (!ready.empty()) {
+    const int k = ready.top();
+    ready.pop();
+    for (int next : after[k]) {
+      if (--waiting[next] == 0) ready.push(next);
+    }
+    program.kernels.push_back(std::move(kernels[k]));
+  }
+  if (static_cast<int>(program.kernels.size()) != kernel_count) throw InternalError("plan: kernels depend on each other in a circle");
+
+  // Lifetimes; inputs are filled before the step, outputs are read after it.
+  std::map<NodeId, Lifetime> lifetimes;
+  for (const Node& node : graph.nodes) {
+    if (node.op->define == nullptr && is_source(node) && !node.attributes.count("trainable") && !node.type.shape.empty()) {
+      lifetimes[node.id] = {node.id, element_count(node.type.shape, program.lanes) * 4, 0, kernel_count};
+    }
+  }
+  program.placements.resize(graph.nodes.size());
+  for (int k = 0; k < kernel_count; ++k) {
+    for (NodeId root : program.kernels[k].roots) {
+      if (in_place.count(root)) continue;
+      lifetimes[root] = {root, element_count(graph.node(root).type.shape, program.lanes) * 4, k, k};
+    }
+    for (NodeId leaf : program.kernels[k].leaves) {
+      const auto found = lifetimes.find(resolve_view(graph, leaf));
+      if (found != lifetimes.end()) found->second.last = std::max(found->second.last, k);
+    }
+  }
+  const auto keep = [&](NodeId id) {
+    const auto found = lifetimes.find(resolve_view(graph, id));
+    if (found != lifetimes.end()) found->second.last = kernel_count;
+  };
+  for (const Output& output : graph.outputs) keep(output.node);
+  for (const Output& metric : graph.metrics) keep(metric.node);
+  if (graph.loss) keep(*graph.loss);
+  for (const Copy& copy : program.copies) keep(copy.from);
+
+  std::vector<Lifetime> buffers;
+  for (const auto& [id, lifetime] : lifetimes) buffers.push_back(lifetime);
+  program.arena_bytes = place(buffers);
+  for (const Lifetime& buffer : buffers) program.placements[buffer.node] = {Placement::Kind::arena, buffer.offset};
+  for (const auto& [value, parameter] : in_place) {
+    program.placements[value] = {Placement::Kind::state, state.entries.at(parameter_name(graph.node(parameter))).offset};
+  }
+  for (const Node& node : graph.nodes) {
+    Placement& placement = program.placements[node.id];
+    if (node.op == &parameter_operator) {
+      placement = {Placement::Kind::state, state.entries.at(parameter_name(node)).offset};
+    } else if (is_source(node) && node.type.shape.empty()) {
+      placement.kind = Placement::Kind::scalar;
+    } else if (resolve_view(graph, node.id) != node.id) {
+      placement = program.placements[resolve_view(graph, node.id)];
+    }
+  }
+  verify(program, state);
+  return program;
+}
+
+void verify(const Program& program, const StateLayout& state) {
+  const Graph& graph = program.graph;
+  const auto fail = [&](const std::string& message) { throw InternalError("program " + program.name + ": " + message); };
+  std::map<NodeId, int> written;
+  struct Span {
+    NodeId node;
+    int64_t begin, end;
+    int first, last;
+  };
+  std::map<NodeId, Span> spans;
+  const int count = static_cast<int>(program.kernels.size());
+  const auto touch = [&](NodeId id, int k) {
+    const Placement& placement = program.placements[id];
+    if (placement.kind != Placement::Kind::arena) return;
+    const int64_t bytes = element_count(graph.node(id).type.shape, program.lanes) * 4;
+    if (placement.offset < 0 || placement.offset % kAlignment != 0 || placement.offset + bytes > program.arena_bytes) {
+      fail(fmt::format("node {} lies outside the arena or is not aligned", id));
+    }
+    auto [at, fresh] = spans.try_emplace(id, Span{id, placement.offset, placement.offset + bytes, k, k});
+    at->second.last = std::max(at->second.last, k);
+    if (is_source(graph.node(id))) at->second.first = -1, at->second.last = count;
+  };
+  for (int k = 0; k < count; ++k) {
+    for (NodeId leaf : program.kernels[k].leaves) {
+      const NodeId id = resolve_view(graph, leaf);
+      if (!is_source(graph.node(id)) && written.count(id) == 0) {
+        fail(fmt::format("{} reads node {} ({}), which nobody has written", program.kernels[k].name, id, graph.node(id).op->name));
+      }
+      if (program.placements[id].kind == Placement::Kind::expression) fail(fmt::format("node {} is read but has no place", id));
+      touch(id, k);
+    }
+    for (NodeId root : program.kernels[k].roots) {
+      if (!written.emplace(root, k).second) fail(fmt::format("node {} is written twice", root));
+      touch(root, k);
+      const Placement& placement = program.placements[root];
+      if (placement.kind == Placement::Kind::state &&
+          placement.offset + element_count(graph.node(root).type.shape) * 4 > state.bytes) {
+        fail(fmt::format("node {} lies outside the state block", root));
+      }
+    }
+  }
+  for (auto a = spans.begin(); a != spans.end(); ++a) {
+    for (auto b = std::next(a); b != spans.end(); ++b) {
+      const Span &x = a->second, &y = b->second;
+      if (x.first <= y.last && y.first <= x.last && x.begin < y.end && y.begin < x.end) {
+        fail(fmt::format("nodes {} and {} live at the same time in the same place", x.node, y.node));
+      }
+    }
+  }
+}
+
+}  // namespace kiln

@@ -1,0 +1,94 @@
+#include "schedule/recipe.h"
+
+#include "lower/affine.h"
+
+namespace kiln {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::Var;
+
+namespace {
+
+/// Below this many element operations a kernel ends before a second thread has woken up.
+constexpr int64_t kThreadWork = 40'000;
+/// Windows up to this size are unrolled into expressions.
+constexpr int64_t kUnrolledWindow = 25;
+
+Recipe apply(KernelExpressions& kernel) {
+  const NodeId anchor = kernel.kernel().anchors.front();
+  const Definition& definition = kernel.definition(anchor);
+  if (definition.contraction) {
+    const Contraction& c = *definition.contraction;
+    const bool rows = has_batch(kernel.node(anchor).type.shape);
+    const auto summed = c.extents.begin() + c.output_rank;
+    if (rows) return contraction_over_rows(kernel, anchor);
+    if (std::find(summed, c.extents.end(), kBatch) == c.extents.end()) return contraction_plain(kernel, anchor);
+    const bool two_matrices = kernel.node(kernel.node(anchor).inputs[0]).type.shape.size() == 2 &&
+                              kernel.node(kernel.node(anchor).inputs[1]).type.shape.size() == 2;
+    return two_matrices ? contraction_of_rows(kernel, anchor) : contraction_in_lanes(kernel, anchor);
+  }
+  if (definition.fold == Fold::none) return element_wise(kernel);
+  if (std::count(definition.extents.begin(), definition.extents.end(), kBatch) > 0) return fold_over_batch(kernel);
+  const bool window = kernel.node(anchor).attributes.count("axes") == 0;
+  if (window && element_count(definition.extents) <= kUnrolledWindow) return element_wise(kernel);
+  return fold_in_place(kernel, anchor);
+}
+
+}  // namespace
+
+ScheduledKernel schedule(const Program& program, const Kernel& kernel) {
+  KernelExpressions expressions(program, kernel);
+  Recipe recipe = apply(expressions);
+  return {Halide::Pipeline(recipe.output), expressions.arguments(), recipe.description};
+}
+
+Loops loops_of(const Shape& shape, int64_t lanes) {
+  Loops loops;
+  loops.batched = has_batch(shape);
+  std::vector<Var> vars;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    const bool rows = d == 0 && loops.batched;
+    vars.emplace_back(rows ? "n" : fmt::format("d{}", shape.size() - d));  // d1 is the innermost feature
+    loops.at.emplace_back(vars.back());
+  }
+  if (loops.batched) loops.storage.push_back(vars.front());
+  for (size_t d = shape.size(); d-- > (loops.batched ? 1 : 0);) loops.storage.push_back(vars[d]);
+  loops.extents = storage_extents(shape, lanes);
+  return loops;
+}
+
+Func define_output(KernelExpressions& kernel, const Loops& loops) {
+  const std::vector<NodeId>& roots = kernel.kernel().roots;
+  std::vector<Expr> values;
+  for (NodeId root : roots) values.push_back(kernel.value(root, loops.at));
+  Func output("output");
+  if (values.size() == 1) output(loops.storage) = values[0];
+  else output(loops.storage) = Halide::Tuple(values);
+  for (auto& buffer : output.output_buffers()) {
+    int stride = 1;
+    for (size_t d = 0; d < loops.storage.size(); ++d) {
+      buffer.dim(static_cast<int>(d)).set_bounds(0, loops.extents[d]).set_stride(stride);
+      stride *= loops.extents[d];
+    }
+    buffer.set_host_alignment(64);
+  }
+  for (size_t d = 0; d < loops.storage.size(); ++d) output.bound(loops.storage[d], 0, loops.extents[d]);
+  return output;
+}
+
+int divisor(int extent, int limit) {
+  for (int d = std::min(extent, limit); d > 1; --d) {
+    if (extent % d == 0) return d;
+  }
+  return 1;
+}
+
+bool worth_threads(KernelExpressions& kernel, int64_t extra_work) {
+  int64_t work = extra_work;
+  for (NodeId id : kernel.kernel().leaves) work += element_count(kernel.node(id).type.shape, kernel.program().lanes);
+  for (NodeId id : kernel.kernel().roots) work += element_count(kernel.node(id).type.shape, kernel.program().lanes);
+  return work >= kThreadWork;
+}
+
+}  // namespace kiln

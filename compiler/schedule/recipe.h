@@ -1,0 +1,61 @@
+#pragma once
+
+#include "lower/kernel.h"
+
+namespace kiln {
+
+/// A kernel as a scheduled Halide pipeline: one output buffer for each of the kernel's roots, in their order.
+struct ScheduledKernel {
+  Halide::Pipeline pipeline;
+  std::vector<Halide::Argument> arguments;
+  std::string recipe;  // its name and numbers, for people
+};
+
+/// Chooses the recipe by the kind of the kernel's anchors and applies it; it knows shapes, no cases.
+ScheduledKernel schedule(const Program& program, const Kernel& kernel);
+
+// The recipes. Each builds the kernel's functions and schedules them, and returns the pipeline's output function.
+
+struct Recipe {
+  Halide::Func output;
+  std::string description;
+};
+
+/// A contraction whose result has the batch: vectors of rows times a tile of features in registers.
+Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor);
+/// A contraction that sums over the batch only (a dense layer's weight gradient): vectors along the innermost
+/// dimension of the result, after one operand is transposed.
+Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor);
+/// A contraction that sums over the batch and more (a convolution's weight gradient): lanes of rows accumulate, and are
+/// added up at the end.
+Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor);
+/// A contraction without a batch.
+Recipe contraction_plain(KernelExpressions& kernel, NodeId anchor);
+/// Folds that sum over the batch; several may share the pass.
+Recipe fold_over_batch(KernelExpressions& kernel);
+/// A fold that keeps the batch, or has none.
+Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor);
+/// Element-wise work, windows of pooling included.
+Recipe element_wise(KernelExpressions& kernel);
+
+// --- what recipes share ---
+
+/// Loop variables of a result in storage order (batch first, then from the innermost out), and the same as an index.
+struct Loops {
+  std::vector<Halide::Var> storage;
+  std::vector<int> extents;  // in storage order
+  Index at;                  // in the user's order
+  bool batched = false;
+};
+Loops loops_of(const Shape& shape, int64_t lanes);
+
+/// Defines the kernel's output at `loops` from its roots, with the bounds and strides of dense buffers.
+Halide::Func define_output(KernelExpressions& kernel, const Loops& loops);
+
+/// The largest divisor of `extent` that is at most `limit`.
+int divisor(int extent, int limit);
+
+/// Makes `loop` the parallel one when the kernel's work is worth waking threads for.
+bool worth_threads(KernelExpressions& kernel, int64_t extra_work = 0);
+
+}  // namespace kiln
