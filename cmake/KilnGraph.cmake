@@ -1,0 +1,60 @@
+# kiln_add_graph(<name> <file.cpp> [OUTPUT <folder>] [COMPILE_FLAGS <flag>...])
+#
+# Makes of a graph file
+#   <name>_compile  the compiler of that graph,
+#   <folder>/<name>.o and <name>.h, by running it (with the flags; folder: <current build folder>/<name>),
+#   <name>_train and <name>_predict, which are linked with the object and need neither Halide nor LLVM.
+function(kiln_add_graph name file)
+  cmake_parse_arguments(PARSE_ARGV 2 graph "" "OUTPUT" "COMPILE_FLAGS")
+  if(graph_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "kiln_add_graph(${name}): unknown arguments: ${graph_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT name MATCHES "^[A-Za-z_][A-Za-z0-9_]*$")
+    message(FATAL_ERROR "kiln_add_graph(${name}): the name becomes part of a C symbol; use letters, digits and _")
+  endif()
+  get_filename_component(file ${file} ABSOLUTE)
+  if(NOT EXISTS ${file})
+    message(FATAL_ERROR "kiln_add_graph(${name}): no file ${file}")
+  endif()
+  if(NOT graph_OUTPUT)
+    set(graph_OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name})
+  endif()
+  get_filename_component(output ${graph_OUTPUT} ABSOLUTE BASE_DIR ${CMAKE_CURRENT_BINARY_DIR})
+
+  # The graph file by itself: it sees the DSL only, so that an edit rebuilds in seconds. Its locations are relative to
+  # the project, as a person would write them, and hold on every machine.
+  add_library(${name}_graph OBJECT ${file})
+  target_link_libraries(${name}_graph PRIVATE Kiln::dsl)
+  target_compile_options(${name}_graph PRIVATE -O0 -Wall -Wextra -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
+  if(NOT TARGET Kiln::compile_main)
+    return()
+  endif()
+
+  add_executable(${name}_compile $<TARGET_OBJECTS:${name}_graph>)
+  set_target_properties(${name}_compile PROPERTIES LINKER_LANGUAGE CXX)
+  target_link_libraries(${name}_compile PRIVATE Kiln::compile_main)
+
+  set(object ${output}/${name}.o)
+  add_custom_command(
+    OUTPUT ${object} ${output}/${name}.h
+    COMMAND ${name}_compile --out ${output} ${graph_COMPILE_FLAGS}
+    DEPENDS ${name}_compile
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}  # the locations' base: errors quote the line
+    COMMENT "Compiling graph ${name}"
+    VERBATIM)
+  add_custom_target(${name}_object DEPENDS ${object})
+  set_source_files_properties(${object} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
+
+  set(KILN_GRAPH_NAME ${name})
+  set(linked_model ${CMAKE_CURRENT_BINARY_DIR}/${name}_linked_model.cpp)
+  configure_file(${KILN_CMAKE_DIR}/linked_model.cpp.in ${linked_model} @ONLY)
+  foreach(tool train predict)
+    if(TARGET Kiln::${tool}_main)
+      add_executable(${name}_${tool} ${linked_model} ${object})
+      add_dependencies(${name}_${tool} ${name}_object)
+      target_link_libraries(${name}_${tool} PRIVATE Kiln::${tool}_main)
+    endif()
+  endforeach()
+endfunction()
+
+set(KILN_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR} CACHE INTERNAL "Folder of Kiln's CMake files")
