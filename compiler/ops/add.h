@@ -11,6 +11,6 @@ Tensor add(Operand a, Operand b);
 
 inline Tensor operator+(Operand a, Operand b) { return add(a, b); }
 inline Tensor operator+(Operand a, double b) { return add(a, a.tensor.graph().constant(b, a.location)); }
-inline Tensor operator+(double a, Operand b) { return add(b.tensor.graph().constant(a, b.location), b); }
+inline Tensor operator+(double a, Operand b) { return add({b.tensor.graph().constant(a, b.location), b.location}, b); }
 
 }  // namespace kiln

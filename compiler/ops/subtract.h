@@ -11,6 +11,8 @@ Tensor subtract(Operand a, Operand b);
 
 inline Tensor operator-(Operand a, Operand b) { return subtract(a, b); }
 inline Tensor operator-(Operand a, double b) { return subtract(a, a.tensor.graph().constant(b, a.location)); }
-inline Tensor operator-(double a, Operand b) { return subtract(b.tensor.graph().constant(a, b.location), b); }
+inline Tensor operator-(double a, Operand b) {
+  return subtract({b.tensor.graph().constant(a, b.location), b.location}, b);
+}
 
 }  // namespace kiln

@@ -1,0 +1,191 @@
+// What a wrong graph gets, to the letter: the user's file and line, the operator, what was found and what to do, then
+// the quoted line. Each expectation is one line, because that line is the one the error must quote.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "dsl/graph.h"
+#include "ops/input.h"
+#include "ops/parameter.h"
+
+namespace kiln {
+namespace {
+
+std::string line_of_this_file(int line) {
+  std::ifstream file(__FILE__);
+  std::string text;
+  for (int i = 0; i < line; ++i) std::getline(file, text);
+  return text;
+}
+
+template <class Statement>
+void expect_error(int line, const std::string& message, Statement statement) {
+  try {
+    statement();
+    ADD_FAILURE_AT(__FILE__, line) << "no error; expected: " << message;
+  } catch (const UserError& error) {
+    const std::string expected =
+        fmt::format("{}:{}: {}\n{:>5} | {}", __FILE__, line, message, line, line_of_this_file(line));
+    if (error.what() != expected)
+      ADD_FAILURE_AT(__FILE__, line) << "found:    " << error.what() << "\nexpected: " << expected;
+  }
+}
+
+#define EXPECT_ERROR(message, ...) expect_error(__LINE__, message, [&] { __VA_ARGS__; })
+
+class Errors : public ::testing::Test {
+ protected:
+  Graph g{"errors"};
+  Tensor row = g.input("row", {7});
+  Tensor image = g.input("image", {4, 5, 3});
+  Tensor integers = input(g, "integers", {{kBatch}, ElementType::int32}, Location::here());
+};
+
+// clang-format off
+
+TEST_F(Errors, ElementWise) {
+  const Tensor other = g.input("other", {6}), vector = g.input("vector", {});
+  const Tensor column = parameter(g, "column", {4, 1}, zeros(), true, Location::here());
+  EXPECT_ERROR("add: shapes Nx7 and Nx6 do not fit together", row + other);
+  EXPECT_ERROR("subtract: shapes Nx7 and Nx6 do not fit together", row - other);
+  EXPECT_ERROR("multiply: shapes Nx7 and Nx6 do not fit together", row * other);
+  EXPECT_ERROR("divide: shapes Nx7 and Nx4x5x3 do not fit together", row / image);
+  EXPECT_ERROR("maximum: shapes Nx7 and Nx6 do not fit together", maximum(row, other));
+  EXPECT_ERROR("minimum: shapes Nx7 and Nx6 do not fit together", minimum(row, other));
+  EXPECT_ERROR("where_positive: shapes Nx7 and Nx6 do not fit together", where_positive(row, row, other));
+  EXPECT_ERROR("add: the batch must stay the first dimension; reshape() the operand of lower rank", column + vector);
+  EXPECT_ERROR("add: the inputs must be real", integers + integers);
+  EXPECT_ERROR("to_real: the input must be int32; it is real already", to_real(row));
+}
+
+TEST_F(Errors, Unary) {
+  using Unary = Tensor (*)(Operand);
+  for (const auto& [name, build] : std::map<std::string, Unary>{{"abs", abs}, {"erf", erf}, {"exp", exp}, {"log", log}, {"negate", negate},
+           {"relu", relu}, {"selu", selu}, {"sigmoid", sigmoid}, {"softplus", softplus}, {"sqrt", sqrt}, {"square", square},
+           {"stop_gradient", stop_gradient}, {"tanh", tanh}}) {
+    EXPECT_ERROR(name + ": the input must be real", build(integers));
+  }
+}
+
+TEST_F(Errors, Activations) {
+  EXPECT_ERROR("clip: min must not be above max, got min 1 and max -1", clip(row, {.min = 1, .max = -1}));
+  EXPECT_ERROR("clip: the input must be real", clip(integers, {.min = 0, .max = 1}));
+  EXPECT_ERROR("elu: alpha must not be negative, got -1", elu(row, {.alpha = -1}));
+  EXPECT_ERROR("leaky_relu: negative_slope must not be negative, got -0.1", leaky_relu(row, {.negative_slope = -0.1}));
+  EXPECT_ERROR("gelu: the input must be real", gelu(integers));
+  EXPECT_ERROR("softmax: input must have a dimension beside the batch, got N", softmax(g.input("flat", {})));
+  EXPECT_ERROR("log_softmax: input must have a dimension beside the batch, got scalar", log_softmax(g.constant(1)));
+  EXPECT_ERROR("argmax: input must have a dimension beside the batch, got N", argmax(integers));
+  EXPECT_ERROR("index_of: value must be Nx1 for an x of Nx7, got Nx7", index_of(row, row));
+}
+
+TEST_F(Errors, Shapes) {
+  EXPECT_ERROR("reshape: Nx7 elements do not fit into Nx3", reshape(row, {kBatch, 3}));
+  EXPECT_ERROR("reshape: Nx7 elements do not fit into 7", reshape(row, {7}));
+  EXPECT_ERROR("flatten: input must have the batch dimension, got scalar; reshape() it", flatten(g.constant(1)));
+  EXPECT_ERROR("broadcast_to: Nx7 does not stretch to Nx3", broadcast_to(row, {.shape = {kBatch, 3}}));
+  EXPECT_ERROR("transpose: axes must name each of the 4 dimensions of Nx4x5x3 once, got {0, 1, 1, 2}", transpose(image, {.axes = {0, 1, 1, 2}}));
+  EXPECT_ERROR("transpose: axes must name each of the 4 dimensions of Nx4x5x3 once, got {1, 2}", transpose(image, {.axes = {1, 2}}));
+  EXPECT_ERROR("transpose: the batch must stay the first dimension: axes[0] = 0", transpose(row, {.axes = {1, 0}}));
+  EXPECT_ERROR("slice: begin and size must have 2 numbers, one for each dimension of Nx7, got 1 and 1", slice(row, {.begin = {0}, .size = {3}}));
+  EXPECT_ERROR("slice: 4 elements from 5 on are not inside dimension 1 of Nx7", slice(row, {.begin = {0, 5}, .size = {-1, 4}}));
+  EXPECT_ERROR("slice: the batch dimension cannot be cut; begin 0 and size -1 keep it", slice(row, {.begin = {0, 0}, .size = {2, 7}}));
+  EXPECT_ERROR("pad: before and after must have 2 numbers, one for each dimension of Nx7, got 2 and 1", pad(row, {.before = {0, 1}, .after = {0}}));
+  EXPECT_ERROR("pad: padding must not be negative; slice() takes elements away", pad(row, {.before = {0, -1}, .after = {0, 0}}));
+  EXPECT_ERROR("pad: the batch dimension cannot be padded", pad(row, {.before = {1, 0}, .after = {0, 0}}));
+  EXPECT_ERROR("zero_padding2d: input must have rank 4 (batch, height, width, channels), got Nx7", zero_padding2d(row));
+  EXPECT_ERROR("zero_padding2d: padding must be one number or {top, bottom, left, right}, got 2 numbers", zero_padding2d(image, {.padding = {1, 2}}));
+  EXPECT_ERROR("zero_padding2d: padding must not be negative, got -1", zero_padding2d(image, {.padding = {-1}}));
+  EXPECT_ERROR("concatenate: there must be at least one tensor", concatenate({}));
+  EXPECT_ERROR("concatenate: shapes Nx7 and Nx4x5x3 differ beside dimension 1", concatenate({row, image}));
+  EXPECT_ERROR("concatenate: the axis is not a dimension of Nx7 beside the batch", concatenate({row, row}, {.axis = 0}));
+  EXPECT_ERROR("concatenate: the axis is not a dimension of Nx7 beside the batch", concatenate({row, row}, {.axis = 2}));
+}
+
+TEST_F(Errors, Reductions) {
+  EXPECT_ERROR("reduce_sum: name at least one axis", reduce_sum(row, {}));
+  EXPECT_ERROR("reduce_max: axis 2 is out of range for Nx7", reduce_max(row, {.axes = {2}}));
+  EXPECT_ERROR("reduce_mean: axis 1 is named twice", reduce_mean(row, {.axes = {1, 1}}));
+}
+
+TEST_F(Errors, Dense) {
+  EXPECT_ERROR("dense: input must have rank 2, got Nx4x5x3; flatten() it", dense(image, {.units = 5}));
+  EXPECT_ERROR("dense: units must be positive, got 0", dense(row, {}));
+}
+
+TEST_F(Errors, Convolution) {
+  EXPECT_ERROR("conv2d: input must have rank 4 (batch, height, width, channels), got Nx7", conv2d(row, {.filters = 1}));
+  EXPECT_ERROR("conv2d: filters must be positive, got 0", conv2d(image, {}));
+  EXPECT_ERROR("conv2d: a window of height 5 does not fit into Nx4x5x3; pad it, or use .padding = Padding::same()", conv2d(image, {.filters = 1, .kernel = {5, 5}}));
+  EXPECT_ERROR("conv2d: a window of width 7 does not fit into Nx4x5x3", conv2d(image, {.filters = 1, .kernel = {1, 7}, .padding = Padding::explicit_(0, 0, 1, 0)}));
+  EXPECT_ERROR("conv2d: window must have 2 numbers (height, width), got 1", conv2d(image, {.filters = 1, .kernel = {3}}));
+  EXPECT_ERROR("conv2d: stride of the height must be positive, got 0", conv2d(image, {.filters = 1, .strides = {0, 1}}));
+  EXPECT_ERROR("conv2d: dilation of the width must be positive, got -1", conv2d(image, {.filters = 1, .dilation = {1, -1}}));
+  EXPECT_ERROR("conv2d: padding must not be negative", conv2d(image, {.filters = 1, .padding = Padding::explicit_(-1, 0, 0, 0)}));
+  EXPECT_ERROR("conv2d: 2 groups must divide the 3 channels of the input and the 4 filters", conv2d(image, {.filters = 4, .groups = 2}));
+  EXPECT_ERROR("depthwise_conv2d: depth_multiplier must be positive, got 0", depthwise_conv2d(image, {.depth_multiplier = 0}));
+  EXPECT_ERROR("depthwise_conv2d: input must have rank 4 (batch, height, width, channels), got Nx7", depthwise_conv2d(row));
+  EXPECT_ERROR("contraction: the left operand must have rank 0, got Nx7", contraction(row, row, {}));
+}
+
+TEST_F(Errors, NormalisationAndDropout) {
+  EXPECT_ERROR("batch_norm: axis 4 is not a dimension of Nx4x5x3 beside the batch", batch_norm(image, {.axis = 4}));
+  EXPECT_ERROR("batch_norm: axis 0 is not a dimension of Nx4x5x3 beside the batch", batch_norm(image, {.axis = 0}));
+  EXPECT_ERROR("batch_norm: axis -4 is not a dimension of Nx4x5x3 beside the batch", batch_norm(image, {.axis = -4}));
+  EXPECT_ERROR("dropout: rate must be in [0, 1), got 1", dropout(row, {.rate = 1}));
+  EXPECT_ERROR("alpha_dropout: rate must be in [0, 1), got -0.5", alpha_dropout(row, {.rate = -0.5}));
+}
+
+TEST_F(Errors, Pooling) {
+  EXPECT_ERROR("max_pool: input must have rank 4 (batch, height, width, channels), got Nx7", max_pool(row));
+  EXPECT_ERROR("max_pool: a window of height 9 does not fit into Nx4x5x3; pad it, or use .padding = Padding::same()", max_pool(image, {.size = {9, 2}}));
+  EXPECT_ERROR("min_pool: window of the width must be positive, got 0", min_pool(image, {.size = {2, 0}}));
+  EXPECT_ERROR("average_pool: stride must have 2 numbers (height, width), got 3", average_pool(image, {.strides = {1, 1, 1}}));
+  EXPECT_ERROR("average_pool: a window would hold nothing but padding; pad less", average_pool(image, {.padding = Padding::explicit_(2, 0, 0, 0)}));
+  EXPECT_ERROR("global_max_pool: input must have rank 4 (batch, height, width, channels), got Nx7", global_max_pool(row));
+  EXPECT_ERROR("global_average_pool: input must have rank 4 (batch, height, width, channels), got Nx7", global_average_pool(row));
+}
+
+TEST_F(Errors, LossesAndMetrics) {
+  const Tensor digit = g.label("digit", 10);
+  EXPECT_ERROR("one_hot: the labels must be int32", one_hot(row, {.classes = 3}));
+  EXPECT_ERROR("one_hot: the number of classes must be positive, got 0", g.label("none", 0));
+  EXPECT_ERROR("mean_squared_error: prediction Nx7 and target Nx10 must have the same shape", mean_squared_error(row, digit));
+  EXPECT_ERROR("binary_cross_entropy: prediction Nx7 and target Nx10 must have the same shape", binary_cross_entropy(row, digit));
+  EXPECT_ERROR("binary_cross_entropy: label_smoothing must be in [0, 1], got 2", binary_cross_entropy(row, row, {.label_smoothing = 2}));
+  EXPECT_ERROR("categorical_cross_entropy: prediction Nx7 and target Nx10 must have the same shape", categorical_cross_entropy(row, digit));
+  EXPECT_ERROR("categorical_cross_entropy: label_smoothing must be in [0, 1], got -1", categorical_cross_entropy(row, row, {.label_smoothing = -1}));
+  EXPECT_ERROR("categorical_accuracy: prediction Nx7 and target Nx10 must have the same shape", categorical_accuracy(row, digit));
+  EXPECT_ERROR("binary_accuracy: the inputs must be real; one_hot() makes classes so", binary_accuracy(integers, integers));
+}
+
+TEST_F(Errors, GraphCalls) {
+  Graph stranger("stranger");
+  const Tensor foreign = stranger.input("x", {7});
+  const Tensor loss = mean_squared_error(row, row);
+  EXPECT_ERROR("add: an input belongs to no graph or to another one", row + foreign);
+  EXPECT_ERROR("input: extents must be positive, got 3x0", g.input("x", {3, 0}));
+  EXPECT_ERROR("scalar: there is no scalar 'rate'; there are learning_rate, count, step and seed", g.scalar("rate"));
+  EXPECT_ERROR("output: the value belongs to another graph", g.output("y", foreign));
+  EXPECT_ERROR("metric: 'm' must be a scalar, got Nx7", g.metric("m", row));
+  EXPECT_ERROR("train: the loss must be a scalar, got Nx7", g.train({.loss = row, .optimizer = sgd()}));
+  EXPECT_ERROR("train: the loss belongs to another graph", g.train({.loss = {}, .optimizer = sgd()}));
+  EXPECT_ERROR("train: an optimizer is missing: .optimizer = rmsprop()", g.train({.loss = loss, .optimizer = {}}));
+  EXPECT_ERROR("train: the batch must be positive, got 0", g.train({.loss = loss, .optimizer = sgd(), .batch = 0}));
+  EXPECT_ERROR("train: the validation split must be in [0, 1), got 1", g.train({.loss = loss, .optimizer = sgd(), .validation_split = 1}));
+}
+
+// clang-format on
+
+TEST_F(Errors, ReadAsThisInWhole) {
+  const Location place = {"graphs/digits.cpp", 31};  // no such file here: nothing to quote
+  try {
+    dense(image, {.units = 10}, place);
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_STREQ(error.what(), "graphs/digits.cpp:31: dense: input must have rank 2, got Nx4x5x3; flatten() it");
+  }
+}
+
+}  // namespace
+}  // namespace kiln
