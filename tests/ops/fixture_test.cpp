@@ -20,7 +20,9 @@ using nlohmann::json;
 // exp, log and erf. The absolute part is for what cancels: 1 - sigmoid(30) has an error of 1e-16 beside 1e-13.
 constexpr double kRelative = 1e-9, kAbsolute = 1e-12;
 
-std::string fixture_path(const std::string& op) { return std::string(KILN_SOURCE_DIR) + "/tests/fixtures/" + op + ".json"; }
+std::string fixture_path(const std::string& op) {
+  return std::string(KILN_SOURCE_DIR) + "/tests/fixtures/" + op + ".json";
+}
 
 /// The part of a node's name that a fixture uses: "kernel" of "conv2d/kernel".
 std::string short_name(const std::string& name) { return name.substr(name.rfind('/') + 1); }
