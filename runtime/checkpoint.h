@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "file_system.h"
+#include "program.h"
+
+namespace kiln {
+
+/// The contents of a .kiln file: a model to predict with, or a whole training state to go on from.
+///
+/// The file: 8 bytes "KILNFILE", u32 version, u32 CRC-32 of all that follows it, u64 header length, the header (JSON,
+/// at most 1 MiB), zeros up to a multiple of 64, then the regions, each padded to a multiple of 64. Little-endian. The
+/// header names graph, fingerprint, parameters and each region's size; the file is exactly as long as they say.
+struct Checkpoint {
+  std::vector<uint8_t> weights;    // the state block's first weight_bytes
+  std::vector<uint8_t> optimizer;  // the rest of the state block; empty in a model that only predicts
+  std::vector<uint8_t> average;    // averaged weights, or empty
+  std::vector<uint8_t> best;       // the best weights so far, or empty
+  nlohmann::json progress;         // epoch, step, seed, sums, history, arguments: the trainer's business
+};
+
+/// Writes the file, or leaves the old one; throws Failure.
+void save_checkpoint(FileSystem& files, const std::string& path, const kiln_model& model, const Checkpoint& checkpoint);
+
+/// Reads and checks everything (magic, version, bounds, checksum, graph, sizes) before it believes anything; throws
+/// DataError with what was expected and found. Allocates no more than the file's own size.
+Checkpoint load_checkpoint(const std::string& path, const kiln_model& model);
+
+}  // namespace kiln

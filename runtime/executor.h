@@ -1,0 +1,46 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "parallel.h"
+#include "program.h"
+
+namespace kiln {
+
+/// Zeroed memory for arenas and state blocks, aligned for vectors and on huge pages where the system has some.
+class AlignedMemory {
+ public:
+  explicit AlignedMemory(uint64_t bytes);
+  uint8_t* data() const { return data_.get(); }
+  uint64_t size() const { return size_; }
+
+ private:
+  std::unique_ptr<uint8_t, void (*)(void*)> data_;
+  uint64_t size_;
+};
+
+/// A program with its arena, ready to be called.
+class Executor {
+ public:
+  Executor(const kiln_program& program, Context& context);
+
+  /// One call: inputs must be filled in, outputs are valid until the next call.
+  void run(uint8_t* state, const kiln_scalars& scalars) { program_.step(&context_, arena_.data(), state, &scalars); }
+
+  const kiln_program& program() const { return program_; }
+  /// The value of that name, or null.
+  const kiln_value* find_input(const std::string& name) const;
+  const kiln_value* find_output(const std::string& name) const;
+  /// Where a value's elements are in the arena.
+  float* real(const kiln_value& value) const { return reinterpret_cast<float*>(arena_.data() + value.offset); }
+  int32_t* integer(const kiln_value& value) const { return reinterpret_cast<int32_t*>(arena_.data() + value.offset); }
+  Context& context() const { return context_; }
+
+ private:
+  const kiln_program& program_;
+  Context& context_;
+  AlignedMemory arena_;
+};
+
+}  // namespace kiln

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace kiln {
+
+/// Runs the parallel loops of kernels: the caller and `threads - 1` workers take the indices in order, one at a time.
+/// Which thread runs an index makes no difference to the result: kernels fix every order of summation themselves.
+class ThreadPool {
+ public:
+  /// One index of a parallel loop; Halide's task signature.
+  using Task = int (*)(void* context, int index, uint8_t* closure);
+
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  /// Runs task(context, i, closure) for i in [begin, begin + count) and returns when all are done. A call from within a
+  /// task runs inline. Returns the last non-zero result of a task, else 0.
+  int run(Task task, void* context, int begin, int count, uint8_t* closure);
+
+  /// The same for any callable of one int.
+  template <class Work>
+  void for_each(int count, Work work) {
+    run([](void*, int index, uint8_t* closure) { return (*reinterpret_cast<Work*>(closure))(index), 0; }, nullptr, 0, count,
+        reinterpret_cast<uint8_t*>(&work));
+  }
+
+ private:
+  struct Loop;
+  struct State;
+  static void take_indices(Loop& loop);
+  void work();
+
+  std::unique_ptr<State> state_;
+  std::vector<std::thread> workers_;
+};
+
+/// What compiled kernels get as `context`: threads, and scratch memory that is allocated once and then reused. Two of
+/// them do not disturb each other.
+class Context {
+ public:
+  explicit Context(int threads) : pool(threads) {}
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  void* allocate(uint64_t bytes);
+  void release(void* pointer);
+
+  ThreadPool pool;
+
+ private:
+  std::mutex mutex_;
+  std::map<uint64_t, std::vector<void*>> free_;  // by size: a kernel asks for the same ones in every step
+};
+
+}  // namespace kiln
