@@ -14,8 +14,10 @@ find_package(nlohmann_json REQUIRED)
 
 # Halide's own CMake package wants Python's, PNG's and JPEG's too; a library and a folder are all that is needed here.
 if(NOT TARGET Kiln::Halide)
-  file(GLOB _kiln_wheel ${CMAKE_CURRENT_LIST_DIR}/../.deps/lib/python3*/site-packages/halide)
-  set(KILN_HALIDE_ROOT "${_kiln_wheel}" CACHE PATH "Folder with include/Halide.h and lib64/libHalide.so")
+  if(NOT KILN_HALIDE_ROOT)
+    file(GLOB _kiln_wheel ${CMAKE_CURRENT_LIST_DIR}/../.deps/lib/python3*/site-packages/halide)
+    set(KILN_HALIDE_ROOT "${_kiln_wheel}" CACHE PATH "Folder with include/Halide.h and lib64/libHalide.so" FORCE)
+  endif()
   find_path(KILN_HALIDE_INCLUDE Halide.h HINTS ${KILN_HALIDE_ROOT}/include)
   find_library(KILN_HALIDE_LIBRARY Halide HINTS ${KILN_HALIDE_ROOT} PATH_SUFFIXES lib64 lib)
   if(NOT KILN_HALIDE_INCLUDE OR NOT KILN_HALIDE_LIBRARY)

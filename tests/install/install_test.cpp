@@ -1,0 +1,91 @@
+// Installs this build into a folder of its own, then builds and runs somebody else's project against it.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string read(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+class InstalledTree : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new fs::path(fs::temp_directory_path() / ("kiln_install_" + std::to_string(getpid())));
+    fs::create_directories(*folder_ / "run");
+    // The project is copied: nothing may be found by its place in Kiln's own tree.
+    fs::copy(fs::path(KILN_SOURCE_DIR) / "tests/install/outside", *folder_ / "outside", fs::copy_options::recursive);
+    built_ = run(std::string(KILN_CMAKE) + " --install " KILN_BINARY_DIR " --prefix " + at("prefix")) == 0 &&
+             run(std::string(KILN_CMAKE) + " -G Ninja -DCMAKE_MAKE_PROGRAM=" KILN_NINJA " -DCMAKE_BUILD_TYPE=Release" +
+                 " -DCMAKE_PREFIX_PATH=" + at("prefix") + " -S " + at("outside") + " -B " + at("build")) == 0 &&
+             run(std::string(KILN_CMAKE) + " --build " + at("build")) == 0;
+  }
+
+  static void TearDownTestSuite() {
+    fs::remove_all(*folder_);
+    delete folder_;
+  }
+
+  void SetUp() override { ASSERT_TRUE(built_) << output(); }
+
+  static std::string at(const std::string& name) { return (*folder_ / name).string(); }
+  static std::string output() { return read(*folder_ / "output.txt"); }
+
+  /// The command's exit code; what it printed is in output().
+  static int run(const std::string& command) {
+    const int status = std::system(("cd " + at("run") + " && " + command + " > ../output.txt 2>&1").c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+ private:
+  inline static fs::path* folder_ = nullptr;
+  inline static bool built_ = false;
+};
+
+TEST_F(InstalledTree, BuildsTheGraphOfAnOutsideProject) {
+  for (const char* file :
+       {"logistic/logistic.o", "logistic/logistic.h", "logistic_compile", "logistic_train", "logistic_predict"}) {
+    EXPECT_TRUE(fs::exists(at("build") + "/" + file)) << file;
+  }
+}
+
+TEST_F(InstalledTree, TheTrainerRuns) {
+  EXPECT_EQ(run(at("build/logistic_train") + " --fast-dev-run --quiet"), 0) << output();
+}
+
+TEST_F(InstalledTree, TrainerAndPredictorNeedNeitherHalideNorLlvm) {
+  ASSERT_EQ(run("ldd " + at("build/logistic_compile")), 0) << output();
+  EXPECT_NE(output().find("libHalide"), std::string::npos) << "the check itself does not work: " << output();
+  for (const char* tool : {"build/logistic_train", "build/logistic_predict"}) {
+    ASSERT_EQ(run("ldd " + at(tool)), 0) << output();
+    EXPECT_EQ(output().find("libHalide"), std::string::npos) << output();
+    EXPECT_EQ(output().find("libLLVM"), std::string::npos) << output();
+  }
+}
+
+TEST_F(InstalledTree, LocationsAreRelativeToTheProject) {
+  const std::string object = read(at("build/logistic/logistic.o"));
+  EXPECT_NE(object.find("logistic.cpp"), std::string::npos);
+  EXPECT_EQ(object.find(at("outside") + "/logistic.cpp"), std::string::npos);
+}
+
+TEST_F(InstalledTree, NothingPointsIntoTheTreeItWasBuiltFrom) {
+  for (const auto& entry : fs::recursive_directory_iterator(at("prefix"))) {
+    if (entry.path().extension() != ".cmake" || entry.path().filename() == "KilnConfig.cmake") continue;
+    EXPECT_EQ(read(entry.path()).find(KILN_SOURCE_DIR), std::string::npos) << entry.path();
+  }
+}
+
+}  // namespace
