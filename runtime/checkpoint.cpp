@@ -1,0 +1,128 @@
+#include "checkpoint.h"
+
+#include <fmt/format.h>
+#include <zlib.h>
+
+#include <cstring>
+
+#include "error.h"
+
+namespace kiln {
+namespace {
+
+constexpr std::string_view kMagic = "KILNFILE";
+constexpr uint32_t kVersion = 1;
+constexpr uint64_t kPreamble = 24;  // magic, version, checksum, header length
+constexpr uint64_t kChecked = 16;   // where the checksummed part begins
+constexpr uint64_t kHeaderLimit = 1 << 20;
+constexpr uint64_t kAlignment = 64;
+
+uint64_t padded(uint64_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
+
+template <class T>
+T read_number(const std::string& bytes, uint64_t offset) {
+  T value;
+  std::memcpy(&value, bytes.data() + offset, sizeof(T));
+  return value;
+}
+
+template <class T>
+void put_number(std::string& bytes, uint64_t offset, T value) {
+  std::memcpy(bytes.data() + offset, &value, sizeof(T));
+}
+
+std::string_view view(const std::vector<uint8_t>& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+uint32_t checksum(uint32_t so_far, std::string_view bytes) {
+  return static_cast<uint32_t>(crc32_z(so_far, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
+const char* const kRegions[] = {"weights", "optimizer", "average", "best"};
+
+/// The region of that name, of a checkpoint or a const one.
+template <class C>
+auto& region(C& checkpoint, std::string_view name) {
+  if (name == "weights") return checkpoint.weights;
+  if (name == "optimizer") return checkpoint.optimizer;
+  if (name == "average") return checkpoint.average;
+  return checkpoint.best;
+}
+
+}  // namespace
+
+void save_checkpoint(FileSystem& files, const std::string& path, const kiln_model& model, const Checkpoint& checkpoint) {
+  nlohmann::json header = {{"graph", model.name}, {"fingerprint", model.fingerprint}, {"compiler", model.compiler}, {"progress", checkpoint.progress}};
+  for (const char* name : kRegions) header["regions"][name] = region(checkpoint, name).size();
+  nlohmann::json& parameters = header["parameters"] = nlohmann::json::array();
+  for (int i = 0; i < model.parameter_count; ++i) {
+    const kiln_parameter& p = model.parameters[i];
+    parameters.push_back({{"name", p.name}, {"shape", std::vector<int64_t>(p.shape, p.shape + p.rank)}, {"offset", p.offset}});
+  }
+  const std::string text = header.dump();
+  if (text.size() > kHeaderLimit) throw Failure(fmt::format("{}: the header would have {} bytes, more than {}", path, text.size(), kHeaderLimit));
+  std::string head(padded(kPreamble + text.size()), '\0');
+  std::memcpy(head.data(), kMagic.data(), kMagic.size());
+  put_number(head, 8, kVersion);
+  put_number<uint64_t>(head, kChecked, text.size());
+  std::memcpy(head.data() + kPreamble, text.data(), text.size());
+
+  static constexpr char kZeros[kAlignment] = {};
+  std::vector<std::string_view> pieces = {head};
+  for (const char* name : kRegions) {
+    const std::string_view bytes = view(region(checkpoint, name));
+    pieces.push_back(bytes);
+    pieces.emplace_back(kZeros, padded(bytes.size()) - bytes.size());
+  }
+  uint32_t sum = checksum(0, std::string_view(head).substr(kChecked));
+  for (size_t i = 1; i < pieces.size(); ++i) sum = checksum(sum, pieces[i]);
+  put_number(head, 12, sum);
+  write_atomically(files, path, pieces);
+}
+
+Checkpoint load_checkpoint(const std::string& path, const kiln_model& model) {
+  const std::string bytes = read_file(path);
+  const auto refuse = [&](const std::string& message) { throw DataError(path + ": " + message); };
+  if (bytes.size() < kPreamble || std::string_view(bytes).substr(0, 8) != kMagic) refuse("is no Kiln file: it does not begin with KILNFILE");
+  if (const auto version = read_number<uint32_t>(bytes, 8); version != kVersion) {
+    refuse(fmt::format("has version {}, this program reads version {}", version, kVersion));
+  }
+  const auto length = read_number<uint64_t>(bytes, kChecked);
+  if (length > kHeaderLimit || padded(kPreamble + length) > bytes.size()) {
+    refuse(fmt::format("its header of {} bytes does not fit into {} bytes; the file is damaged", length, bytes.size()));
+  }
+  const uint32_t expected = read_number<uint32_t>(bytes, 12), found = checksum(0, std::string_view(bytes).substr(kChecked));
+  if (expected != found) refuse(fmt::format("checksum is {:08x}, expected {:08x}; the file is damaged or was cut off", found, expected));
+
+  const nlohmann::json header = nlohmann::json::parse(bytes.begin() + kPreamble, bytes.begin() + static_cast<int64_t>(kPreamble + length), nullptr, false);
+  Checkpoint checkpoint;
+  std::string graph, fingerprint;
+  std::vector<uint64_t> sizes;
+  try {
+    graph = header.at("graph").get<std::string>();
+    fingerprint = header.at("fingerprint").get<std::string>();
+    checkpoint.progress = header.at("progress");
+    for (const char* name : kRegions) sizes.push_back(header.at("regions").at(name).get<uint64_t>());
+  } catch (const nlohmann::json::exception& error) {
+    refuse(fmt::format("its header is not what it should be ({})", error.what()));
+  }
+  if (graph != model.name) refuse(fmt::format("belongs to the graph '{}', this program is '{}'", graph, model.name));
+  if (fingerprint != model.fingerprint) {
+    refuse(fmt::format("was made by another version of the graph '{}' (fingerprint {}, this program has {}); train again", graph, fingerprint, model.fingerprint));
+  }
+  const uint64_t optimizer = model.state_bytes - model.weight_bytes;
+  const uint64_t allowed[4] = {model.weight_bytes, optimizer, model.weight_bytes, model.weight_bytes};
+  uint64_t offset = padded(kPreamble + length);
+  for (size_t i = 0; i < 4; ++i) {
+    const bool optional = i > 0;
+    if (sizes[i] != allowed[i] && !(optional && sizes[i] == 0)) {
+      refuse(fmt::format("its {} have {} bytes, expected {}", kRegions[i], sizes[i], allowed[i]));
+    }
+    if (offset + padded(sizes[i]) > bytes.size()) refuse(fmt::format("has {} bytes, too few for its {}", bytes.size(), kRegions[i]));
+    region(checkpoint, kRegions[i]).assign(bytes.begin() + static_cast<int64_t>(offset), bytes.begin() + static_cast<int64_t>(offset + sizes[i]));
+    offset += padded(sizes[i]);
+  }
+  if (offset != bytes.size()) refuse(fmt::format("has {} bytes, expected {}", bytes.size(), offset));
+  return checkpoint;
+}
+
+}  // namespace kiln

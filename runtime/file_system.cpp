@@ -1,0 +1,141 @@
+#include "file_system.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "error.h"
+
+namespace kiln {
+namespace {
+
+int result(int value) { return value < 0 ? errno : 0; }
+
+std::string folder_of(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
+[[noreturn]] void fail(const std::string& path, const char* what, int error) {
+  throw Failure(fmt::format("{}: {}: {}", path, what, std::strerror(error)));
+}
+
+/// Writes all of `data`, however many calls that takes.
+int write_all(FileSystem& files, int file, std::string_view data) {
+  while (!data.empty()) {
+    size_t written = 0;
+    if (const int error = files.write(file, data.data(), data.size(), written); error != 0) return error;
+    if (written == 0) return EIO;
+    data.remove_prefix(written);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int DiskFileSystem::open_new(const std::string& path, int& file) {
+  file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  return result(file);
+}
+
+int DiskFileSystem::open_append(const std::string& path, int& file) {
+  file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  return result(file);
+}
+
+int DiskFileSystem::write(int file, const char* data, size_t size, size_t& written) {
+  const ssize_t count = ::write(file, data, size);
+  written = count < 0 ? 0 : static_cast<size_t>(count);
+  if (count < 0 && errno == EINTR) {
+    written = 0;
+    return write(file, data, size, written);
+  }
+  return count < 0 ? errno : 0;
+}
+
+int DiskFileSystem::sync(int file) { return result(::fsync(file)); }
+int DiskFileSystem::close(int file) { return result(::close(file)); }
+int DiskFileSystem::rename(const std::string& from, const std::string& to) {
+  return result(std::rename(from.c_str(), to.c_str()));
+}
+int DiskFileSystem::remove(const std::string& path) { return result(::unlink(path.c_str())); }
+
+int DiskFileSystem::sync_folder(const std::string& path) {
+  const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return errno;
+  const int error = result(::fsync(folder));
+  ::close(folder);
+  return error;
+}
+
+int DiskFileSystem::create_folders(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  return error.value();
+}
+
+void write_atomically(FileSystem& files, const std::string& path, std::span<const std::string_view> pieces) {
+  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
+  int file = -1;
+  if (const int error = files.open_new(temporary, file); error != 0) fail(path, "cannot be created", error);
+  int error = 0;
+  for (const std::string_view piece : pieces) {
+    if (error == 0) error = write_all(files, file, piece);
+  }
+  if (error == 0) error = files.sync(file);
+  const int closed = files.close(file);
+  if (error == 0) error = closed;
+  if (error == 0) error = files.rename(temporary, path);
+  if (error != 0) {
+    files.remove(temporary);
+    fail(path, "cannot be written", error);
+  }
+  // The file is there and whole; only the folder's entry may not have reached the disk.
+  if (error = files.sync_folder(folder_of(path)); error != 0) fail(path, "its folder cannot be synced", error);
+}
+
+void write_atomically(FileSystem& files, const std::string& path, std::string_view contents) {
+  write_atomically(files, path, std::span(&contents, 1));
+}
+
+void append(FileSystem& files, const std::string& path, std::string_view contents) {
+  int file = -1;
+  if (const int error = files.open_append(path, file); error != 0) fail(path, "cannot be opened", error);
+  const int error = write_all(files, file, contents);
+  const int closed = files.close(file);
+  if (error != 0 || closed != 0) fail(path, "cannot be written", error != 0 ? error : closed);
+}
+
+void create_folders(FileSystem& files, const std::string& path) {
+  if (const int error = files.create_folders(path); error != 0) fail(path, "cannot be created", error);
+}
+
+std::string read_file(const std::string& path) {
+  const auto refuse = [&](int error) { throw DataError(fmt::format("{}: cannot be read: {}", path, std::strerror(error))); };
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) refuse(errno);
+  struct stat status = {};
+  std::string contents;
+  int error = ::fstat(file, &status) < 0 ? errno : S_ISDIR(status.st_mode) ? EISDIR : 0;
+  if (error == 0) contents.resize(static_cast<size_t>(status.st_size));
+  size_t done = 0;
+  while (error == 0) {
+    if (done == contents.size()) contents.resize(done + (S_ISREG(status.st_mode) ? 1 : 1 << 20));  // one more: is this the end?
+    const ssize_t count = ::read(file, contents.data() + done, contents.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) error = errno;
+    if (count <= 0) break;
+    done += static_cast<size_t>(count);
+  }
+  ::close(file);
+  if (error != 0) refuse(error);
+  contents.resize(done);
+  return contents;
+}
+
+}  // namespace kiln
