@@ -29,25 +29,37 @@ thread_local bool inside_task = false;
 
 }  // namespace
 
-struct ThreadPool::Loop {
+// The tickets of the current loop in one word: a generation, how many indices there are and how many are taken. Taking
+// one is a single exchange that fails when the loop is over, so that the caller never waits for a thread that has not
+// taken anything (another process may have its core).
+namespace {
+
+constexpr int kCountBits = 20;
+constexpr uint64_t kCountMask = (uint64_t{1} << kCountBits) - 1;
+
+uint64_t tickets(uint64_t generation, int count) { return generation << (2 * kCountBits) | static_cast<uint64_t>(count) << kCountBits; }
+uint64_t taken(uint64_t tickets) { return tickets & kCountMask; }
+uint64_t available(uint64_t tickets) { return (tickets >> kCountBits & kCountMask) - taken(tickets); }
+
+}  // namespace
+
+struct ThreadPool::State {
+  // Written by the caller before the tickets are published, stable until the last index is done.
   Task task = nullptr;
   void* context = nullptr;
   uint8_t* closure = nullptr;
-  int end = 0;
-  std::atomic<int> next{0};
+  int begin = 0, count = 0;
   std::atomic<int> result{0};
-};
 
-struct ThreadPool::State {
-  Loop loop;
-  std::atomic<uint64_t> generation{0};  // of the loop; workers wait for the next
-  std::atomic<int> running{0};          // workers that have not finished the loop
+  std::atomic<uint64_t> tickets{0};
+  std::atomic<int> done{0};
   std::atomic<bool> stop{false};
   std::mutex mutex;
   std::condition_variable started, finished;
   std::atomic<int> sleeping{0};
   std::atomic<bool> caller_sleeps{false};
   std::mutex callers;  // loops of different calling threads take turns
+  uint64_t generation = 0;
 };
 
 ThreadPool::ThreadPool(int threads) : state_(new State) {
@@ -63,40 +75,41 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::take_indices(Loop& loop) {
+void ThreadPool::take_indices() {
+  State& s = *state_;
   inside_task = true;
-  while (true) {
-    const int index = loop.next.fetch_add(1, std::memory_order_relaxed);
-    if (index >= loop.end) break;
-    if (const int result = loop.task(loop.context, index, loop.closure); result != 0) loop.result = result;
+  uint64_t now = s.tickets.load(std::memory_order_acquire);
+  while (available(now) > 0) {
+    if (!s.tickets.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    if (const int r = s.task(s.context, s.begin + static_cast<int>(taken(now)), s.closure); r != 0) s.result = r;
+    const int count = s.count;
+    if (s.done.fetch_add(1) + 1 == count && s.caller_sleeps.load()) {
+      const std::lock_guard lock(s.mutex);
+      s.finished.notify_one();
+    }
+    now = s.tickets.load(std::memory_order_acquire);
   }
   inside_task = false;
 }
 
 void ThreadPool::work() {
   State& s = *state_;
-  uint64_t seen = 0;
-  while (true) {
-    for (int spin = 0; spin < kSpins && s.generation.load(std::memory_order_acquire) == seen && !s.stop; ++spin) pause();
-    if (s.generation.load(std::memory_order_acquire) == seen && !s.stop) {
+  const auto wanted = [&] { return available(s.tickets.load(std::memory_order_acquire)) > 0 || s.stop.load(); };
+  while (!s.stop) {
+    for (int spin = 0; spin < kSpins && !wanted(); ++spin) pause();
+    if (!wanted()) {
       std::unique_lock lock(s.mutex);
       ++s.sleeping;
-      s.started.wait(lock, [&] { return s.generation.load(std::memory_order_acquire) != seen || s.stop; });
+      s.started.wait(lock, wanted);
       --s.sleeping;
     }
-    if (s.stop) return;
-    seen = s.generation.load(std::memory_order_acquire);
-    take_indices(s.loop);
-    if (s.running.fetch_sub(1, std::memory_order_acq_rel) == 1 && s.caller_sleeps.load()) {
-      const std::lock_guard lock(s.mutex);
-      s.finished.notify_one();
-    }
+    take_indices();
   }
 }
 
 int ThreadPool::run(Task task, void* context, int begin, int count, uint8_t* closure) {
   if (count <= 0) return 0;
-  if (count == 1 || workers_.empty() || inside_task) {
+  if (count == 1 || workers_.empty() || inside_task || static_cast<uint64_t>(count) > kCountMask) {
     int result = 0;
     for (int i = begin; i < begin + count; ++i) {
       if (const int r = task(context, i, closure); r != 0) result = r;
@@ -105,27 +118,27 @@ int ThreadPool::run(Task task, void* context, int begin, int count, uint8_t* clo
   }
   State& s = *state_;
   const std::lock_guard turn(s.callers);
-  s.loop.task = task;
-  s.loop.context = context;
-  s.loop.closure = closure;
-  s.loop.end = begin + count;
-  s.loop.next.store(begin, std::memory_order_relaxed);
-  s.loop.result.store(0, std::memory_order_relaxed);
-  s.running.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  s.generation.fetch_add(1);
+  s.task = task;
+  s.context = context;
+  s.closure = closure;
+  s.begin = begin;
+  s.count = count;
+  s.result = 0;
+  s.done = 0;
+  s.tickets = tickets(++s.generation, count);
   if (s.sleeping.load() > 0) {
     { const std::lock_guard lock(s.mutex); }  // a worker between its test and its wait must get there first
     s.started.notify_all();
   }
-  take_indices(s.loop);
-  for (int spin = 0; spin < kSpins && s.running.load(std::memory_order_acquire) != 0; ++spin) pause();
-  if (s.running.load(std::memory_order_acquire) != 0) {
+  take_indices();
+  for (int spin = 0; spin < kSpins && s.done.load() != count; ++spin) pause();
+  if (s.done.load() != count) {
     std::unique_lock lock(s.mutex);
     s.caller_sleeps = true;
-    s.finished.wait(lock, [&] { return s.running.load(std::memory_order_acquire) == 0; });
+    s.finished.wait(lock, [&] { return s.done.load() == count; });
     s.caller_sleeps = false;
   }
-  return s.loop.result;
+  return s.result;
 }
 
 // A block's size stands in front of it, in a cache line of its own.

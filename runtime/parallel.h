@@ -36,9 +36,8 @@ class ThreadPool {
   }
 
  private:
-  struct Loop;
   struct State;
-  static void take_indices(Loop& loop);
+  void take_indices();
   void work();
 
   std::unique_ptr<State> state_;
