@@ -1,0 +1,45 @@
+#include "command.h"
+
+#include <fmt/format.h>
+
+#include <new>
+#include <ostream>
+#include <thread>
+
+#include "error.h"
+
+namespace kiln {
+
+int run_command(const std::string& name, std::ostream& err, const std::function<int()>& work) {
+  const auto report = [&](std::string message, int code) {
+    for (char& c : message) {
+      if (c == '\n') c = ' ';  // one line, whatever it quotes
+    }
+    err << name << ": error: " << message << std::endl;
+    return code;
+  };
+  try {
+    return work();
+  } catch (const Error& error) {
+    return report(error.what(), error.exit_code());
+  } catch (const std::bad_alloc&) {
+    return report("not enough memory", static_cast<int>(ExitCode::failure));
+  } catch (const std::exception& error) {
+    return report(error.what(), static_cast<int>(ExitCode::failure));
+  }
+}
+
+int thread_count(int asked) {
+  if (asked > 0) return asked;
+  const unsigned cores = std::thread::hardware_concurrency();
+  return cores == 0 ? 1 : static_cast<int>(cores);
+}
+
+std::string format_duration(double seconds) {
+  if (seconds < 60) return fmt::format("{:.1f}s", seconds);
+  const auto whole = static_cast<int64_t>(seconds + 0.5);
+  if (whole < 3600) return fmt::format("{}m {}s", whole / 60, whole % 60);
+  return fmt::format("{}h {}m {}s", whole / 3600, whole % 3600 / 60, whole % 60);
+}
+
+}  // namespace kiln

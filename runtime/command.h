@@ -1,0 +1,32 @@
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <string>
+
+#include "file_system.h"
+#include "interrupt.h"
+#include "progress.h"
+
+namespace kiln {
+
+/// What a command touches of the world outside it, so that tests can give it another.
+struct CommandEnvironment {
+  std::ostream& out;
+  std::ostream& err;
+  FileSystem& files;
+  ProgressStyle style = {};
+  std::function<bool()> interrupted = Interrupt::requested;
+};
+
+/// Runs the work of the command `name`; what it throws becomes the line "name: error: message" and the exit code that
+/// belongs to it.
+int run_command(const std::string& name, std::ostream& err, const std::function<int()>& work);
+
+/// The threads to use: as asked, or (0) as many as the process may run on.
+int thread_count(int asked);
+
+/// "1m 23s", "8.1s"
+std::string format_duration(double seconds);
+
+}  // namespace kiln

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "data/dataset.h"
+#include "executor.h"
+#include "program.h"
+
+namespace kiln {
+
+/// What a model says of the rows of a data set.
+struct Predictions {
+  int64_t rows = 0, classes = 0;
+  std::vector<float> probabilities;  // rows x classes: the predicted output as it is
+  std::vector<int32_t> labels;       // a row's largest one; the first of equals
+};
+
+/// Runs the model's predict program over all rows, a batch at a time. `weights`: the state block's leading
+/// weight_bytes, 64-byte aligned. Throws NonFiniteError naming the row.
+Predictions predict(const kiln_model& model, Context& context, uint8_t* weights, const Dataset& dataset);
+
+/// How many of the labels are the same.
+int64_t count_correct(std::span<const int32_t> predicted, std::span<const int32_t> labels);
+
+}  // namespace kiln

@@ -1,0 +1,60 @@
+#include "run_folder.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <sstream>
+
+namespace kiln {
+
+std::string next_run_folder(const std::string& parent, const std::string& name) {
+  for (int n = 1;; ++n) {
+    std::string path = fmt::format("{}/{}-{}", parent, name, n);
+    std::error_code error;
+    if (!std::filesystem::exists(path, error)) return path;
+  }
+}
+
+RunFolder::RunFolder(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {
+  while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
+  create_folders(files_, path_);
+}
+
+void RunFolder::write(const std::string& name, const std::string& text) { write_atomically(files_, file(name), text); }
+
+void RunFolder::write_pictures(const kiln_model& model) {
+  const auto picture = [&](const char* name, const char* text) {
+    if (text && *text) write(name, text);
+  };
+  picture("model.dot", model.dot);
+  picture("model.svg", model.svg);
+  picture("gradient.dot", model.gradient_dot);
+  picture("gradient.svg", model.gradient_svg);
+}
+
+void RunFolder::begin_metrics(int64_t epochs) {
+  const std::string path = file("metrics.csv");
+  std::string kept;
+  std::error_code error;
+  if (epochs > 0 && std::filesystem::exists(path, error)) {
+    std::istringstream lines(read_file(path));
+    std::string line;
+    for (int64_t i = 0; i <= epochs && std::getline(lines, line); ++i)
+      kept += line + "\n";  // the header, a line an epoch
+  }
+  write("metrics.csv", kept);
+}
+
+void RunFolder::append_metrics(int64_t epoch, double seconds, double rate, const MetricValues& values) {
+  const std::string path = file("metrics.csv");
+  std::error_code error;
+  std::string header, line = fmt::format("{},{:.3f},{}", epoch, seconds, rate);
+  if (std::filesystem::file_size(path, error) == 0) header = "epoch,seconds,learning_rate";
+  for (const auto& [name, value] : values) {
+    if (!header.empty()) header += "," + name;
+    line += fmt::format(",{}", value);
+  }
+  append(files_, path, (header.empty() ? "" : header + "\n") + line + "\n");
+}
+
+}  // namespace kiln

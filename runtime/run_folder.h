@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "file_system.h"
+#include "metrics.h"
+#include "program.h"
+
+namespace kiln {
+
+/// "runs/digits-3": the first number from 1 for which there is no such folder yet.
+std::string next_run_folder(const std::string& parent, const std::string& name);
+
+/// The folder of a training run:
+///
+///     arguments.json  what was asked for, and of which program
+///     metrics.csv     a line an epoch
+///     last.kiln       the whole state, to go on from
+///     best.kiln       the model of the best epoch, by the monitored value
+///     model.kiln      the model at the run's end
+///     model.svg .dot, gradient.svg .dot   pictures, where the model has some
+///     submission.csv  where rows to predict were given
+class RunFolder {
+ public:
+  /// Creates it; throws Failure.
+  RunFolder(FileSystem& files, std::string path);
+
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
+  const std::string& path() const { return path_; }
+
+  void write(const std::string& name, const std::string& text);
+  void write_pictures(const kiln_model& model);
+
+  /// Keeps the lines of metrics.csv up to `epochs` done, for a run that goes on from there; a new one starts with none.
+  void begin_metrics(int64_t epochs);
+  void append_metrics(int64_t epoch, double seconds, double rate, const MetricValues& values);
+
+ private:
+  FileSystem& files_;
+  std::string path_;
+};
+
+}  // namespace kiln

@@ -1,0 +1,3 @@
+#include "train_command.h"
+
+int main(int argc, char** argv) { return kiln::train_command(argc, argv, *kiln_linked_model()); }

@@ -1,0 +1,374 @@
+#include "train_command.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "data/csv.h"
+#include "data/synthetic_digits.h"
+#include "error.h"
+#include "model_inputs.h"
+#include "predictor.h"
+#include "run_folder.h"
+#include "train_arguments.h"
+#include "trainer.h"
+
+namespace kiln {
+namespace {
+
+// The built-in digits: one fixed collection, so that runs with different seeds learn from the same rows, and rows far
+// behind any that one trains on to test with.
+constexpr uint64_t kDigitsSeed = 1;
+constexpr int64_t kDigits = 20'000, kTestDigits = 4'000, kFirstTestDigit = int64_t{1} << 40;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) { return fmt::format("{}", fmt::join(shape, "x")); }
+
+struct TestData {
+  std::optional<Dataset> rows;
+  std::vector<int32_t> labels;  // empty: not known
+};
+
+void require_digits(const kiln_model& model) {
+  const ModelInputs inputs = model_inputs(model);
+  if (inputs.shape == std::vector<int64_t>{28, 28, 1} && inputs.classes == 10) return;
+  throw UsageError(
+      fmt::format("--train FILE is missing: graph {} takes {} images of {} classes, and the built-in digits are "
+                  "28x28x1 images of 10",
+                  model.name, shape_text(inputs.shape), inputs.classes));
+}
+
+Dataset load_training_data(const kiln_model& model, const TrainingOptions& options, int threads) {
+  if (options.train.empty()) return synthetic_digits(options.digits, kDigitsSeed, threads);
+  const ModelInputs inputs = model_inputs(model);
+  Dataset dataset = load_dataset(options.train, inputs.shape, inputs.classes);
+  if (dataset.labels.empty() && inputs.classes > 0) {
+    throw DataError(fmt::format("{}: has no labels to learn from; a CSV file has them in its first column, \"label\"",
+                                options.train));
+  }
+  return dataset;
+}
+
+TestData load_test_data(const kiln_model& model, const TrainArguments& arguments, const TrainingOptions& options,
+                        int threads) {
+  TestData test;
+  if (!arguments.test.empty()) {
+    const ModelInputs inputs = model_inputs(model);
+    test.rows = load_dataset(arguments.test, inputs.shape, inputs.classes);
+    test.labels = test.rows->labels;
+  } else if (options.train.empty()) {
+    test.rows = synthetic_digits(kTestDigits, kDigitsSeed, threads, kFirstTestDigit);
+    test.labels = test.rows->labels;
+  }
+  if (!arguments.test_labels.empty()) {
+    test.labels = read_labels(arguments.test_labels);
+    if (static_cast<int64_t>(test.labels.size()) != test.rows->rows) {
+      throw DataError(fmt::format("{}: {} labels for the {} rows of {}", arguments.test_labels, test.labels.size(),
+                                  test.rows->rows, arguments.test));
+    }
+  }
+  if (test.rows && options.fast_dev_run) {
+    Dataset& rows = *test.rows;
+    rows.rows = std::min<int64_t>(rows.rows, 3 * model.predict->batch);
+    rows.pixels.resize(static_cast<size_t>(rows.rows * rows.elements()));
+    if (!rows.labels.empty()) rows.labels.resize(static_cast<size_t>(rows.rows));
+    if (!test.labels.empty()) test.labels.resize(static_cast<size_t>(rows.rows));
+  }
+  return test;
+}
+
+int export_digits(const TrainArguments& arguments, const kiln_model& model, const CommandEnvironment& environment) {
+  require_digits(model);
+  const int threads = thread_count(arguments.threads);
+  const std::string folder = arguments.export_digits;
+  const Dataset train =
+      synthetic_digits(arguments.options.digits > 0 ? arguments.options.digits : kDigits, kDigitsSeed, threads);
+  const Dataset test = synthetic_digits(kTestDigits, kDigitsSeed, threads, kFirstTestDigit);
+  create_folders(environment.files, folder);
+  write_csv(environment.files, folder + "/train.csv", train, true);
+  write_csv(environment.files, folder + "/test.csv", test, false);
+  write_submission(environment.files, folder + "/test_labels.csv", test.labels);
+  if (arguments.json) {
+    environment.out << nlohmann::json{{"folder", folder}, {"train_rows", train.rows}, {"test_rows", test.rows}}.dump()
+                    << std::endl;
+  } else if (!arguments.quiet) {
+    environment.out << fmt::format("{0}/train.csv: {1} rows\n{0}/test.csv, {0}/test_labels.csv: {2} rows\n", folder,
+                                   train.rows, test.rows)
+                    << std::flush;
+  }
+  return 0;
+}
+
+// A file that is only written after hours had better be writable.
+void require_parent_folder(const char* flag, const std::string& path) {
+  if (path.empty()) return;
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (!parent.empty() && !std::filesystem::is_directory(parent, error)) {
+    throw UsageError(fmt::format("{} {}: there is no folder {}", flag, path, parent.string()));
+  }
+}
+
+std::string choose_run_folder(const TrainArguments& arguments, const kiln_model& model) {
+  if (!arguments.resume.empty()) {
+    if (!arguments.run_folder.empty()) return arguments.run_folder;
+    const std::filesystem::path state(arguments.resume);
+    if (state.filename() == "last.kiln") return state.has_parent_path() ? state.parent_path().string() : ".";
+  }
+  if (arguments.run_folder.empty()) return next_run_folder("runs", model.name);
+  std::error_code error;
+  if (std::filesystem::exists(arguments.run_folder + "/last.kiln", error)) {
+    throw UsageError(
+        fmt::format("--run-folder {0} holds a run already: give another folder, or go on with --resume {0}/last.kiln",
+                    arguments.run_folder));
+  }
+  return arguments.run_folder;
+}
+
+// One run, from the options on.
+class TrainingRun {
+ public:
+  TrainingRun(const std::vector<std::string>& command, const TrainArguments& arguments, const kiln_model& model,
+              const CommandEnvironment& environment)
+      : command_(command),
+        arguments_(arguments),
+        model_(model),
+        environment_(environment),
+        start_(std::chrono::steady_clock::now()),
+        talk_(!arguments.quiet && !arguments.json),
+        context_(thread_count(arguments.threads)) {}
+
+  int run() {
+    require_parent_folder("--save", arguments_.save);
+    require_parent_folder("--submission", arguments_.submission);
+    std::optional<Checkpoint> resumed;
+    if (!arguments_.resume.empty()) resumed = load_checkpoint(arguments_.resume, model_);
+    const TrainingOptions options =
+        resumed ? resumed_options(arguments_, Trainer::saved_options(*resumed, arguments_.resume)) : new_options();
+    if (options.train.empty()) require_digits(model_);
+    const std::string path = choose_run_folder(arguments_, model_);
+    const int threads = context_.pool.threads();
+    const Dataset dataset = load_training_data(model_, options, threads);
+    const TestData test = load_test_data(model_, arguments_, options, threads);
+    Trainer trainer(model_, context_, options, dataset);
+    if (resumed) trainer.restore(*resumed, arguments_.resume);
+    resumed.reset();
+    if (talk_) print_introduction(trainer, dataset, test);
+
+    RunFolder folder(environment_.files, path);
+    folder.write("arguments.json", arguments_json(trainer, dataset));
+    folder.write_pictures(model_);
+    folder.begin_metrics(trainer.epoch());
+    if (!train(trainer, folder)) return static_cast<int>(ExitCode::interrupted);
+    finish(trainer, folder, test);
+    return 0;
+  }
+
+ private:
+  TrainingOptions new_options() const {
+    TrainingOptions options = arguments_.options;
+    const auto given = [&](const char* flag) {
+      return std::any_of(arguments_.given.begin(), arguments_.given.end(),
+                         [&](const auto& g) { return g.flag == flag; });
+    };
+    if (options.train.empty() && options.digits == 0) options.digits = kDigits;
+    if (options.overfit > 0 && !given("--epochs")) options.epochs = 100;
+    if (options.fast_dev_run && !given("--epochs")) options.epochs = 1;
+    return options;
+  }
+
+  void print_introduction(const Trainer& trainer, const Dataset& dataset, const TestData& test) const {
+    std::ostream& out = environment_.out;
+    if (model_.summary && *model_.summary) out << model_.summary << '\n';
+    const Split& split = trainer.split();
+    out << fmt::format("Data: {} rows of {}: {} to train on, {}\n", dataset.rows, dataset.origin, split.training.count,
+                       split.validation.count == 0 ? std::string("none to validate on")
+                       : split.validation.first < split.training.count
+                           ? std::string("the same to validate on")
+                           : fmt::format("the last {} to validate on", split.validation.count));
+    if (test.rows) {
+      out << fmt::format("Test: {} rows of {}, labels {}\n", test.rows->rows, test.rows->origin,
+                         test.labels.empty() ? "unknown" : "known");
+    }
+    if (trainer.epoch() > 0 || trainer.step() > 0) {
+      out << fmt::format("Going on from {}: {} epochs and {} steps are done\n", arguments_.resume, trainer.epoch(),
+                         trainer.step());
+    }
+    out << std::flush;
+  }
+
+  std::string arguments_json(const Trainer& trainer, const Dataset& dataset) const {
+    const nlohmann::json json = {{"command", command_},
+                                 {"options", trainer.options()},
+                                 {"threads", context_.pool.threads()},
+                                 {"graph", model_.name},
+                                 {"fingerprint", model_.fingerprint},
+                                 {"compiler", model_.compiler},
+                                 {"target", model_.target},
+                                 {"version", KILN_VERSION},
+                                 {"data", {{"rows", dataset.rows}, {"origin", dataset.origin}}}};
+    return json.dump(2) + "\n";
+  }
+
+  // False when interrupted, the state being saved.
+  bool train(Trainer& trainer, RunFolder& folder) {
+    const std::string last = folder.file("last.kiln");
+    const int64_t first_epoch = trainer.epoch();
+    Progress progress(environment_.out, environment_.style);
+    const bool save_each = trainer.options().overfit == 0;  // learning by heart has hundreds of tiny epochs
+    bool saved = trainer.epoch() > 0 || trainer.step() > 0;
+    try {
+      while (!trainer.done()) {
+        const auto epoch_start = std::chrono::steady_clock::now();
+        const int64_t first_step = trainer.step();
+        double step_seconds = 0;
+        if (talk_) {
+          progress.begin_epoch(static_cast<int>(trainer.epoch() + 1), trainer.options().epochs, trainer.epoch_steps(),
+                               first_step);
+        }
+        const bool complete = trainer.run_epoch([&] {
+          step_seconds = seconds_since(epoch_start);
+          if (talk_ && progress.due(step_seconds))
+            progress.update(trainer.step(), step_seconds, metric_values(trainer.sums()));
+          return !environment_.interrupted();
+        });
+        if (complete) {
+          const double seconds = seconds_since(epoch_start);
+          if (talk_) {
+            progress.end_epoch(seconds, step_seconds / static_cast<double>(trainer.epoch_steps() - first_step),
+                               trainer.values());
+          }
+          if (arguments_.json) print_epoch(trainer, seconds);
+          folder.append_metrics(trainer.epoch(), seconds, trainer.rate(), trainer.values());
+          if (trainer.improved() && (save_each || trainer.done())) {
+            save_checkpoint(environment_.files, folder.file("best.kiln"), model_, trainer.model(trainer.weights()));
+          }
+          if (save_each || trainer.done())
+            save_checkpoint(environment_.files, last, model_, trainer.checkpoint()), saved = true;
+        }
+        if (!complete || (environment_.interrupted() && !trainer.done())) {
+          if (talk_) progress.interrupt();
+          save_checkpoint(environment_.files, last, model_, trainer.checkpoint());
+          print_interruption(trainer, last);
+          return false;
+        }
+      }
+    } catch (const NonFiniteError& error) {
+      if (talk_) progress.interrupt();
+      throw NonFiniteError(fmt::format(
+          "{}; {}", error.what(),
+          saved ? fmt::format("the last good state is {}",
+                              trainer.epoch() == first_epoch && !arguments_.resume.empty() ? arguments_.resume : last)
+                : "no state was saved before"));
+    }
+    return true;
+  }
+
+  void print_epoch(const Trainer& trainer, double seconds) const {
+    nlohmann::ordered_json json = {{"epoch", trainer.epoch()},
+                                   {"epochs", trainer.options().epochs},
+                                   {"seconds", seconds},
+                                   {"learning_rate", trainer.rate()}};
+    for (const auto& [name, value] : trainer.values()) json[name] = value;
+    environment_.out << json.dump() << std::endl;
+  }
+
+  void print_interruption(const Trainer& trainer, const std::string& last) const {
+    if (arguments_.json) {
+      environment_.out << nlohmann::ordered_json{{"result", "interrupted"},
+                                                 {"epochs", trainer.epoch()},
+                                                 {"step", trainer.step()},
+                                                 {"state", last}}
+                              .dump()
+                       << std::endl;
+    } else if (talk_) {
+      environment_.out << fmt::format("Interrupted after {} epochs and {} steps. Go on with: {}_train --resume {}\n",
+                                      trainer.epoch(), trainer.step(), model_.name, last)
+                       << std::flush;
+    }
+  }
+
+  void finish(const Trainer& trainer, RunFolder& folder, const TestData& test) {
+    const Checkpoint final = trainer.model(trainer.final_weights());
+    save_checkpoint(environment_.files, folder.file("model.kiln"), model_, final);
+    if (!arguments_.save.empty()) save_checkpoint(environment_.files, arguments_.save, model_, final);
+    nlohmann::ordered_json result = {{"result", "done"}, {"epochs", trainer.epoch()}};
+    if (trainer.best_epoch() > 0) {
+      result["best_epoch"] = trainer.best_epoch();
+      result["best_" + trainer.options().monitor] = trainer.best_value();
+    }
+    std::string text;
+    if (trainer.stopped_early()) {
+      text += fmt::format("Stopped early: {} epochs without a better {}\n", trainer.options().early_stopping,
+                          trainer.options().monitor);
+    }
+    if (test.rows) {
+      const Predictions predictions = predict(model_, context_, trainer.final_weights(), *test.rows);
+      write_submission(environment_.files, folder.file("submission.csv"), predictions.labels);
+      if (!arguments_.submission.empty())
+        write_submission(environment_.files, arguments_.submission, predictions.labels);
+      if (!test.labels.empty()) {
+        const int64_t correct = count_correct(predictions.labels, test.labels);
+        const double accuracy = static_cast<double>(correct) / static_cast<double>(predictions.rows);
+        result["test_accuracy"] = accuracy;
+        text += fmt::format("Test accuracy: {:.2f}% ({} of {})\n", 100 * accuracy, correct, predictions.rows);
+      }
+    }
+    const double seconds = seconds_since(start_);
+    result["seconds"] = seconds;
+    result["run_folder"] = folder.path();
+    result["model"] = arguments_.save.empty() ? folder.file("model.kiln") : arguments_.save;
+    if (test.rows)
+      result["submission"] = arguments_.submission.empty() ? folder.file("submission.csv") : arguments_.submission;
+    if (arguments_.json) environment_.out << result.dump() << std::endl;
+    if (!talk_) return;
+    text += fmt::format("Time: {} in all, {} epochs", format_duration(seconds), trainer.epoch());
+    if (trainer.best_epoch() > 0) {
+      text += fmt::format(", the best by {} ({:.4f}) being epoch {}", trainer.options().monitor, trainer.best_value(),
+                          trainer.best_epoch());
+    }
+    text += fmt::format(
+        "\nFiles in {}: model.kiln (the trained model), best.kiln, last.kiln (to go on from), metrics.csv, "
+        "arguments.json{}{}\n",
+        folder.path(), model_.svg && *model_.svg ? ", model.svg" : "", test.rows ? ", submission.csv" : "");
+    if (!arguments_.save.empty()) text += fmt::format("Model: {}\n", arguments_.save);
+    if (!arguments_.submission.empty()) text += fmt::format("Submission: {}\n", arguments_.submission);
+    environment_.out << text << std::flush;
+  }
+
+  const std::vector<std::string>& command_;
+  const TrainArguments& arguments_;
+  const kiln_model& model_;
+  const CommandEnvironment& environment_;
+  std::chrono::steady_clock::time_point start_;
+  bool talk_;
+  Context context_;
+};
+
+}  // namespace
+
+int train_command(const std::vector<std::string>& arguments, const kiln_model& model,
+                  const CommandEnvironment& environment) {
+  return run_command(fmt::format("{}_train", model.name), environment.err, [&] {
+    const std::optional<TrainArguments> parsed = parse_train_arguments(arguments, model, environment.out);
+    if (!parsed) return 0;
+    if (!parsed->export_digits.empty()) return export_digits(*parsed, model, environment);
+    return TrainingRun(arguments, *parsed, model, environment).run();
+  });
+}
+
+int train_command(int argc, char** argv, const kiln_model& model) {
+  Interrupt interrupt;
+  DiskFileSystem files;
+  return train_command({argv + 1, argv + argc}, model,
+                       {.out = std::cout, .err = std::cerr, .files = files, .style = standard_output_style()});
+}
+
+}  // namespace kiln

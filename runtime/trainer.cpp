@@ -1,0 +1,263 @@
+#include "trainer.h"
+
+#include <fmt/format.h>
+#include <libdeflate.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "average.h"
+#include "error.h"
+#include "finite.h"
+#include "initialize.h"
+
+namespace kiln {
+namespace {
+
+const kiln_program& required(const kiln_program* program, const kiln_model& model) {
+  if (!program) throw UsageError(fmt::format("graph {} has no train(): there is nothing to train", model.name));
+  return *program;
+}
+
+// Tells whether a state is gone on with on the rows that it was made with.
+std::string checksum(const Dataset& dataset) {
+  uint32_t crc = libdeflate_crc32(0, dataset.pixels.data(), dataset.pixels.size());
+  crc = libdeflate_crc32(crc, dataset.labels.data(), dataset.labels.size() * sizeof(int32_t));
+  return fmt::format("{} rows, CRC-32 {:08x}", dataset.rows, crc);
+}
+
+std::string join(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+float* floats(uint8_t* bytes) { return reinterpret_cast<float*>(bytes); }
+
+}  // namespace
+
+Split split_rows(const TrainingOptions& options, int64_t rows, int32_t batch) {
+  Split split;
+  if (options.overfit > 0) {
+    split.training.count = std::min(options.overfit, rows);
+    split.validation = split.training;
+  } else {
+    split.training.count = static_cast<int64_t>(std::floor(static_cast<double>(rows) * (1 - options.validation_split)));
+    split.validation = {split.training.count, rows - split.training.count};
+  }
+  if (options.fast_dev_run) {
+    split.training.count = std::min<int64_t>(split.training.count, 3 * batch);
+    split.validation.count = std::min<int64_t>(split.validation.count, 3 * batch);
+  }
+  if (split.training.count < 1) {
+    throw UsageError(
+        fmt::format("--validation-split {} leaves none of the {} rows to train on", options.validation_split, rows));
+  }
+  return split;
+}
+
+Trainer::Trainer(const kiln_model& model, Context& context, const TrainingOptions& options, const Dataset& dataset)
+    : model_(model),
+      context_(context),
+      options_(options),
+      dataset_(dataset),
+      split_(split_rows(options, dataset.rows, required(model.train, model).batch)),
+      augmentation_(options.augment.empty() ? Augmentation{} : parse_augmentation(options.augment)),
+      schedule_{.kind = parse_schedule(options.schedule), .rate = options.learning_rate},
+      data_checksum_(checksum(dataset)),
+      train_(*model.train, context),
+      evaluate_(required(model.evaluate, model), context),
+      train_loader_(train_, dataset),
+      evaluate_loader_(evaluate_, dataset),
+      state_(model.state_bytes),
+      average_(options.average > 0 ? model.weight_bytes : 0),
+      best_(options.restore_best ? model.weight_bytes : 0),
+      outputs_(static_cast<size_t>(model.train->output_count)),
+      epoch_steps_((split_.training.count + model.train->batch - 1) / model.train->batch),
+      sums_(*model.train) {
+  if (options_.monitor.empty()) options_.monitor = split_.validation.count > 0 ? "val_loss" : "loss";
+  std::vector<std::string> names;
+  for (size_t i = 0; i < sums_.size(); ++i) names.push_back(sums_.name(i));
+  if (split_.validation.count > 0) {
+    for (int32_t i = 0; i < model.evaluate->output_count; ++i)
+      names.push_back(fmt::format("val_{}", model.evaluate->outputs[i].name));
+  }
+  if (std::find(names.begin(), names.end(), options_.monitor) == names.end()) {
+    throw UsageError(fmt::format("--monitor {}: this run measures {}", options_.monitor, join(names)));
+  }
+  initialize(model, static_cast<uint64_t>(options.seed), state_.data());
+  if (options_.average > 0) std::memcpy(average_.data(), state_.data(), model.weight_bytes);
+}
+
+bool Trainer::run_epoch(const AfterStep& after_step) {
+  if (step_ == 0) sums_.clear();
+  rows_ = shuffled_rows(split_.training.first, split_.training.count, static_cast<uint64_t>(options_.seed),
+                        static_cast<uint64_t>(epoch_));
+  while (step_ < epoch_steps_) {
+    train_step();
+    ++step_;
+    if (!after_step() && step_ < epoch_steps_) {
+      check_state();
+      return false;
+    }
+  }
+  check_state();
+  validate();
+  ++epoch_;
+  step_ = 0;
+
+  const auto monitored =
+      std::find_if(values_.begin(), values_.end(), [&](const auto& v) { return v.first == options_.monitor; });
+  const double value = monitored->second;
+  const bool better =
+      best_epoch_ == 0 || (larger_is_better(options_.monitor) ? value > best_value_ : value < best_value_);
+  if (better) {
+    best_epoch_ = epoch_;
+    best_value_ = value;
+    if (options_.restore_best) std::memcpy(best_.data(), weights(), model_.weight_bytes);
+  }
+  waiting_ = better ? 0 : waiting_ + 1;
+  return true;
+}
+
+void Trainer::train_step() {
+  const int64_t batch = model_.train->batch, first = step_ * batch;
+  const auto count = static_cast<int32_t>(std::min(batch, split_.training.count - first));
+  const int64_t step = epoch_ * epoch_steps_ + step_;
+  train_loader_.load(&rows_[static_cast<size_t>(first)], count, augmentation_.any() ? &augmentation_ : nullptr,
+                     static_cast<uint64_t>(options_.seed),
+                     static_cast<uint64_t>(epoch_ * split_.training.count + first));
+  rate_ = learning_rate(schedule_, step, options_.epochs * epoch_steps_, epoch_steps_);
+  train_.run(state_.data(), {.learning_rate = static_cast<float>(rate_),
+                             .step = static_cast<int32_t>(step),
+                             .seed = options_.seed,
+                             .count = count});
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    outputs_[i] = *train_.real(model_.train->outputs[i]);
+    if (!is_finite(outputs_[i])) {
+      throw NonFiniteError(fmt::format("{} is {} at step {} of epoch {}; a lower --learning-rate than {} may help",
+                                       sums_.name(i), outputs_[i], step_ + 1, epoch_ + 1, options_.learning_rate));
+    }
+  }
+  sums_.add(outputs_.data(), count);
+  if (options_.average > 0) {
+    update_average(&context_, floats(average_.data()), floats(state_.data()), model_.weight_bytes / sizeof(float),
+                   average_decay(options_.average, step));
+  }
+}
+
+// A loss can be finite while a weight is not: an activation may hide it. States are only kept of weights that are.
+void Trainer::check_state() const {
+  if (all_finite(floats(state_.data()), model_.state_bytes / sizeof(float))) return;
+  for (int32_t i = 0; i < model_.parameter_count; ++i) {
+    const kiln_parameter& parameter = model_.parameters[i];
+    if (all_finite(floats(state_.data() + parameter.offset), parameter.count)) continue;
+    throw NonFiniteError(fmt::format(
+        "{} holds values that are not finite after step {} of epoch {}; a lower --learning-rate than {} may help",
+        parameter.name, step_, epoch_ + 1, options_.learning_rate));
+  }
+}
+
+void Trainer::validate() {
+  values_ = metric_values(sums_);
+  if (split_.validation.count == 0) return;
+  const kiln_program& program = *model_.evaluate;
+  MetricSums sums(program);
+  std::vector<int32_t> rows(static_cast<size_t>(split_.validation.count));
+  std::iota(rows.begin(), rows.end(), static_cast<int32_t>(split_.validation.first));
+  std::vector<float> outputs(static_cast<size_t>(program.output_count));
+  for (int64_t first = 0; first < split_.validation.count; first += program.batch) {
+    const auto count = static_cast<int32_t>(std::min<int64_t>(program.batch, split_.validation.count - first));
+    evaluate_loader_.load(&rows[static_cast<size_t>(first)], count);
+    evaluate_.run(weights(), {.learning_rate = 0, .step = 0, .seed = options_.seed, .count = count});
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      outputs[i] = *evaluate_.real(program.outputs[i]);
+      if (!is_finite(outputs[i])) {
+        throw NonFiniteError(fmt::format("val_{} is {} after epoch {}; a lower --learning-rate than {} may help",
+                                         sums.name(i), outputs[i], epoch_ + 1, options_.learning_rate));
+      }
+    }
+    sums.add(outputs.data(), count);
+  }
+  for (auto& value : metric_values(sums, "val_")) values_.push_back(std::move(value));
+}
+
+uint8_t* Trainer::weights() const { return options_.average > 0 ? average_.data() : state_.data(); }
+
+uint8_t* Trainer::final_weights() const { return options_.restore_best && best_epoch_ > 0 ? best_.data() : weights(); }
+
+Checkpoint Trainer::model(const uint8_t* weights) const {
+  Checkpoint result;
+  result.weights.assign(weights, weights + model_.weight_bytes);
+  result.progress = {{"epoch", epoch_}, {"values", values_}};
+  return result;
+}
+
+Checkpoint Trainer::checkpoint() const {
+  Checkpoint result;
+  const uint8_t* state = state_.data();
+  result.weights.assign(state, state + model_.weight_bytes);
+  result.optimizer.assign(state + model_.weight_bytes, state + model_.state_bytes);
+  if (options_.average > 0) result.average.assign(average_.data(), average_.data() + model_.weight_bytes);
+  if (options_.restore_best && best_epoch_ > 0) result.best.assign(best_.data(), best_.data() + model_.weight_bytes);
+  // The random numbers have no state of their own: seed, epoch and step determine them.
+  result.progress = {{"options", options_},       {"data", data_checksum_},    {"epoch", epoch_},    {"step", step_},
+                     {"sums", sums_.sums()},      {"rows", sums_.rows()},      {"values", values_},  {"rate", rate_},
+                     {"best_epoch", best_epoch_}, {"best_value", best_value_}, {"waiting", waiting_}};
+  return result;
+}
+
+TrainingOptions Trainer::saved_options(const Checkpoint& checkpoint, const std::string& path) {
+  if (!checkpoint.progress.contains("options")) {
+    throw DataError(fmt::format(
+        "{}: a model to predict with, not the state of a training run: --resume takes a run's last.kiln", path));
+  }
+  try {
+    return checkpoint.progress.at("options").get<TrainingOptions>();
+  } catch (const nlohmann::json::exception&) {
+    throw DataError(
+        fmt::format("{}: the training options in it cannot be read: it is of another version of Kiln", path));
+  }
+}
+
+void Trainer::restore(const Checkpoint& checkpoint, const std::string& path) {
+  const nlohmann::json& progress = checkpoint.progress;
+  const auto fits = [](const std::vector<uint8_t>& region, const AlignedMemory& memory, uint64_t bytes) {
+    return memory.size() == 0 || region.empty() || region.size() == bytes;
+  };
+  try {
+    if (const std::string data = progress.at("data"); data != data_checksum_) {
+      throw DataError(
+          fmt::format("{}: made with other data, of {}; {} has {}", path, data, dataset_.origin, data_checksum_));
+    }
+    epoch_ = progress.at("epoch");
+    step_ = progress.at("step");
+    best_epoch_ = progress.at("best_epoch");
+    best_value_ = progress.at("best_value");
+    waiting_ = progress.at("waiting");
+    rate_ = progress.at("rate");
+    values_ = progress.at("values").get<MetricValues>();
+    sums_.restore(progress.at("sums").get<std::vector<double>>(), progress.at("rows"));
+  } catch (const nlohmann::json::exception& error) {
+    throw DataError(fmt::format("{}: the training progress in it cannot be read: {}", path, error.what()));
+  }
+  const bool average_missing = options_.average > 0 && checkpoint.average.empty();
+  const bool best_missing = options_.restore_best && best_epoch_ > 0 && checkpoint.best.empty();
+  if (checkpoint.weights.size() != model_.weight_bytes ||
+      checkpoint.optimizer.size() != model_.state_bytes - model_.weight_bytes || average_missing || best_missing ||
+      !fits(checkpoint.average, average_, model_.weight_bytes) || !fits(checkpoint.best, best_, model_.weight_bytes) ||
+      epoch_ < 0 || step_ < 0 || step_ >= epoch_steps_ || sums_.sums().size() != sums_.size()) {
+    throw DataError(fmt::format("{}: lacks a part of the state that its own options ask for", path));
+  }
+  std::memcpy(state_.data(), checkpoint.weights.data(), checkpoint.weights.size());
+  if (!checkpoint.optimizer.empty()) {
+    std::memcpy(state_.data() + model_.weight_bytes, checkpoint.optimizer.data(), checkpoint.optimizer.size());
+  }
+  if (options_.average > 0) std::memcpy(average_.data(), checkpoint.average.data(), checkpoint.average.size());
+  if (options_.restore_best && best_epoch_ > 0)
+    std::memcpy(best_.data(), checkpoint.best.data(), checkpoint.best.size());
+}
+
+}  // namespace kiln
