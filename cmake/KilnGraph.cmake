@@ -37,8 +37,9 @@ function(kiln_add_graph name file)
   set(object ${output}/${name}.o)
   add_custom_command(
     OUTPUT ${object} ${output}/${name}.h
-    COMMAND ${name}_compile --out ${output} ${graph_COMPILE_FLAGS}
-    DEPENDS ${name}_compile
+    COMMAND sh ${KILN_CMAKE_DIR}/compile_graph.sh ${name} ${file} ${output} $<TARGET_FILE:${name}_compile>
+            ${graph_COMPILE_FLAGS}
+    DEPENDS ${name}_compile ${KILN_CMAKE_DIR}/compile_graph.sh
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}  # the locations' base: errors quote the line
     COMMENT "Compiling graph ${name}"
     VERBATIM)
