@@ -6,6 +6,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "ops/scalar.h"
+#include "passes/cost.h"
 #include "schedule/recipe.h"
 
 namespace kiln {
@@ -66,6 +68,30 @@ std::string kernel_bitcode(const Program& program, const Kernel& kernel, const s
     scheduled.pipeline.compile_to_bitcode(file.path(), scheduled.arguments, symbol, Halide::Target(target));
     return file.contents();
   });
+}
+
+std::string kernel_signature(const Program& program, const Kernel& kernel) {
+  std::map<NodeId, size_t> numbers;
+  const auto number = [&](NodeId id) { return numbers.try_emplace(id, numbers.size()).first->second; };
+  const auto type_of = [&](NodeId id) {
+    const Type& type = program.graph.node(id).type;
+    return to_string(type.shape) + (type.element == ElementType::int32 ? "i" : "");
+  };
+  std::string text = fmt::format("{} {}\n", program.batch, program.lanes);
+  for (NodeId leaf : kernel.leaves) {
+    const Node& node = program.graph.node(leaf);
+    text += fmt::format("{} = {} {}\n", number(leaf), type_of(leaf), node.op == &scalar_operator ? std::get<std::string>(node.attributes.at("name")) : "");
+  }
+  for (NodeId id : nodes_inside(program, kernel)) {
+    const Node& node = program.graph.node(id);
+    text += fmt::format("{} = {}", number(id), node.op->name);
+    for (NodeId input : node.inputs) text += fmt::format(" {}", number(input));
+    for (const auto& [name, value] : node.attributes) text += " " + name + "=" + to_string(value);
+    text += " " + type_of(id) + "\n";
+  }
+  for (NodeId id : kernel.anchors) text += fmt::format("anchor {}\n", number(id));
+  for (NodeId id : kernel.roots) text += fmt::format("root {}\n", number(id));
+  return text;
 }
 
 std::string kernel_statement(const Program& program, const Kernel& kernel, const std::string& target) {

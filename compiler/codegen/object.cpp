@@ -39,25 +39,40 @@ struct KernelJob {
   const Program* program;
   const Kernel* kernel;
   std::string symbol;
+  size_t compiled = 0;  // which bitcode: kernels of the same signature share one
+};
+
+/// What Halide calls every kernel; linking gives each its own name.
+constexpr const char* kKernel = "kernel";
+
+struct Compilation {
+  const KernelJob* job;
   std::string bitcode;
 };
 
-/// Halide compiles kernels independently of each other; the results are taken in the program's order.
-void compile_all(std::vector<KernelJob>& jobs, const std::string& target, int threads) {
+/// One compilation for each signature. They are independent of each other, and their results are taken in order.
+std::vector<Compilation> compile_all(std::vector<KernelJob>& kernels, const std::string& target, int threads) {
+  std::vector<Compilation> jobs;
+  std::map<std::string, size_t> known;
+  for (KernelJob& kernel : kernels) {
+    const auto [at, fresh] = known.try_emplace(kernel_signature(*kernel.program, *kernel.kernel), jobs.size());
+    kernel.compiled = at->second;
+    if (fresh) jobs.push_back({&kernel, ""});
+  }
   if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   std::mutex mutex;
   size_t next = 0;
   std::exception_ptr failure;
   const auto work = [&] {
     while (true) {
-      KernelJob* job = nullptr;
+      Compilation* job = nullptr;
       {
         const std::lock_guard lock(mutex);
         if (next == jobs.size() || failure) return;
         job = &jobs[next++];
       }
       try {
-        job->bitcode = kernel_bitcode(*job->program, *job->kernel, job->symbol, target);
+        job->bitcode = kernel_bitcode(*job->job->program, *job->job->kernel, kKernel, target);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (!failure) failure = std::current_exception();
@@ -69,6 +84,7 @@ void compile_all(std::vector<KernelJob>& jobs, const std::string& target, int th
   work();
   for (std::thread& thread : pool) thread.join();
   if (failure) std::rethrow_exception(failure);
+  return jobs;
 }
 
 /// Gives every instruction of a kernel the graph line that it came from.
@@ -135,17 +151,17 @@ LinkedModule link(const Model& model, const CompileOptions& options) {
     symbols.emplace_back();
     for (const Kernel& kernel : program.kernels) {
       symbols.back().push_back(symbol_of(model, program, kernel));
-      jobs.push_back({&program, &kernel, symbols.back().back(), ""});
+      jobs.push_back({&program, &kernel, symbols.back().back()});
     }
   }
-  compile_all(jobs, target, options.threads);
+  const std::vector<Compilation> compiled = compile_all(jobs, target, options.threads);
 
   LinkedModule linked;
   linked.module = std::make_unique<llvm::Module>(model.name, *linked.context);
   llvm::Linker linker(*linked.module);
   std::string processor, features;
   for (KernelJob& job : jobs) {
-    auto parsed = llvm::parseBitcodeFile(llvm::MemoryBufferRef(job.bitcode, job.symbol), *linked.context);
+    auto parsed = llvm::parseBitcodeFile(llvm::MemoryBufferRef(compiled[job.compiled].bitcode, job.symbol), *linked.context);
     if (!parsed) throw InternalError(fmt::format("{}: LLVM cannot read Halide's bitcode: {}", job.symbol, llvm::toString(parsed.takeError())));
     std::unique_ptr<llvm::Module> module = std::move(*parsed);
     processor = module_flag(*module, "halide_mcpu_target");
@@ -155,7 +171,11 @@ LinkedModule link(const Model& model, const CompileOptions& options) {
       linked.module->setDataLayout(module->getDataLayout());
     }
     // Only the kernel itself is wanted, not Halide's wrapper and metadata.
-    llvm::internalizeModule(*module, [&](const llvm::GlobalValue& value) { return value.getName() == job.symbol; });
+    llvm::internalizeModule(*module, [&](const llvm::GlobalValue& value) { return value.getName() == kKernel; });
+    for (llvm::Function& function : *module) {
+      if (function.isDeclaration() || !function.getName().starts_with(kKernel)) continue;
+      function.setName(job.symbol + function.getName().drop_front(std::char_traits<char>::length(kKernel)).str());
+    }
     add_debug_lines(*module, job.program->graph.node(job.kernel->anchors[0]).location);
     if (linker.linkInModule(std::move(module))) throw InternalError(job.symbol + ": LLVM cannot link it");
   }

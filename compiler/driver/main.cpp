@@ -41,13 +41,6 @@ void write_file(const std::filesystem::path& path, const std::string& contents) 
   std::filesystem::rename(temporary, path);
 }
 
-const Program& find_program(const Model& model, const std::string& name) {
-  for (const Program& program : model.programs) {
-    if (program.name == name) return program;
-  }
-  throw UserError("there is no program '" + name + "'");
-}
-
 /// Prints one stage: graph, gradient, program, recipes, stmt, llvm, asm, dot or gradient-dot.
 void dump(const Options& options, const Model& model) {
   const std::string& stage = options.dump;

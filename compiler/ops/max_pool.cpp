@@ -30,7 +30,7 @@ Definition define(const Call& call) {
 }
 
 std::vector<Tensor> gradient(const GradientCall& call) {
-  return {max_pool_gradient(call.inputs[0], call.output, call.cotangent,
+  return {max_pool_gradient(call.inputs[0], call.cotangent,
                             std::get<std::vector<int64_t>>(call.attributes.at("windows")))};
 }
 

@@ -10,8 +10,10 @@ using Halide::Expr;
 
 Type type(const Call& call) { return call.inputs[0]; }
 
-// A gather: element (h, w) sums the cotangents of the windows in which it is the first largest element. Position k of a
-// window is (h + before - k) / stride; for the windows that do not overlap (stride >= size) one k is left, h % stride.
+// A gather: element (h, w) sums the cotangents of the windows in which it is the first largest element, that is, larger
+// than all before it and not smaller than any after it. (Equality with the stored output would not do: a value that a
+// fused kernel computes again may be rounded differently.) Position k of a window is (h + before - k) / stride; for
+// windows that do not overlap (stride >= size) one k is left, h % stride.
 Definition define(const Call& call) {
   const auto windows = decode_windows(call.attribute<std::vector<int64_t>>("windows"));
   Definition definition = map([windows](const Operands& in, const Index& at) {
@@ -34,18 +36,18 @@ Definition define(const Call& call) {
         }
         const Index out = {at[0], Halide::clamp(oh, 0, i(wh.output) - 1), Halide::clamp(ow, 0, i(ww.output) - 1),
                            at[3]};
-        const Expr largest = in.read(1, out);
-        Expr first = x == largest;
+        Expr first = Halide::Internal::const_true();
         for (int64_t p = 0; p < wh.size; ++p) {
           for (int64_t q = 0; q < ww.size; ++q) {
-            if (p == wh.size - 1 && q == ww.size - 1) continue;  // nothing comes after it
             const Expr earlier = i(p) < kh || (i(p) == kh && i(q) < kw);
-            const Index other = {at[0], out[1] * i(wh.stride) + i(p - wh.before),
+            const Expr itself = i(p) == kh && i(q) == kw;
+            const Index index = {at[0], out[1] * i(wh.stride) + i(p - wh.before),
                                  out[2] * i(ww.stride) + i(q - ww.before), at[3]};
-            first = first && !(earlier && in.read_or(0, other, in.real().min()) == largest);
+            const Expr other = in.read_or(0, index, in.real().min());
+            first = first && (itself || Halide::select(earlier, other < x, other <= x));
           }
         }
-        const Expr share = Halide::select(valid && first, in.read(2, out), in.constant(0));
+        const Expr share = Halide::select(valid && first, in.read(1, out), in.constant(0));
         total = a == 0 && b == 0 ? share : total + share;
       }
     }
@@ -55,7 +57,7 @@ Definition define(const Call& call) {
   definition.cost =
       separate ? 8 : static_cast<int>(4 * windows[0].size * windows[0].size * windows[1].size * windows[1].size);
   definition.period = {1, windows[0].stride, windows[1].stride, 1};
-  return gathering(definition, {0, 1, 2});
+  return gathering(definition, {0, 1});
 }
 
 }  // namespace
@@ -69,8 +71,8 @@ const Operator max_pool_gradient_operator = {
     .define = define,
 };
 
-Tensor max_pool_gradient(Tensor x, Tensor output, Tensor cotangent, std::vector<int64_t> windows, Location location) {
-  return x.graph().append(max_pool_gradient_operator, {x, output, cotangent}, {{"windows", std::move(windows)}},
+Tensor max_pool_gradient(Tensor x, Tensor cotangent, std::vector<int64_t> windows, Location location) {
+  return x.graph().append(max_pool_gradient_operator, {x, cotangent}, {{"windows", std::move(windows)}},
                           location);
 }
 

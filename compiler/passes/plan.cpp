@@ -16,6 +16,21 @@ int64_t aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * 
 
 const std::string& parameter_name(const Node& node) { return std::get<std::string>(node.attributes.at("name")); }
 
+/// The buffers that one root of a kernel is computed from; other roots are expressions to it.
+std::set<NodeId> sources_of(const Graph& graph, const Kernel& kernel, NodeId root) {
+  const std::set<NodeId> leaves(kernel.leaves.begin(), kernel.leaves.end());
+  std::set<NodeId> seen, found;
+  std::vector<NodeId> pending = {root};
+  while (!pending.empty()) {
+    const NodeId id = pending.back();
+    pending.pop_back();
+    if (!seen.insert(id).second) continue;
+    if (leaves.count(id)) found.insert(resolve_view(graph, id));
+    else pending.insert(pending.end(), graph.node(id).inputs.begin(), graph.node(id).inputs.end());
+  }
+  return found;
+}
+
 /// When a buffer is written first and read last, as indices of kernels.
 struct Lifetime {
   NodeId node;
@@ -120,6 +135,11 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
           if (anchor != value && resolve_view(graph, input) == update.parameter) direct = false;
         }
       }
+      // The roots are stored one after the other: those stored later must not need the old value.
+      const std::vector<NodeId>& roots = kernels[writer].roots;
+      for (size_t later = static_cast<size_t>(std::find(roots.begin(), roots.end(), value) - roots.begin()) + 1; later < roots.size(); ++later) {
+        if (sources_of(graph, kernels[writer], roots[later]).count(update.parameter)) direct = false;
+      }
       for (int reader : readers[update.parameter]) {
         if (reader != writer && depends(reader, writer)) direct = false;
       }
@@ -208,6 +228,7 @@ void verify(const Program& program, const StateLayout& state) {
   const Graph& graph = program.graph;
   const auto fail = [&](const std::string& message) { throw InternalError("program " + program.name + ": " + message); };
   std::map<NodeId, int> written;
+  std::set<int64_t> overwritten;  // offsets of parameters that hold their new value already
   struct Span {
     NodeId node;
     int64_t begin, end;
@@ -233,6 +254,9 @@ void verify(const Program& program, const StateLayout& state) {
         fail(fmt::format("{} reads node {} ({}), which nobody has written", program.kernels[k].name, id, graph.node(id).op->name));
       }
       if (program.placements[id].kind == Placement::Kind::expression) fail(fmt::format("node {} is read but has no place", id));
+      if (graph.node(id).op == &parameter_operator && overwritten.count(program.placements[id].offset)) {
+        fail(fmt::format("{} reads {} after its update", program.kernels[k].name, parameter_name(graph.node(id))));
+      }
       touch(id, k);
     }
     for (NodeId root : program.kernels[k].roots) {
@@ -243,6 +267,7 @@ void verify(const Program& program, const StateLayout& state) {
           placement.offset + element_count(graph.node(root).type.shape) * 4 > state.bytes) {
         fail(fmt::format("node {} lies outside the state block", root));
       }
+      if (placement.kind == Placement::Kind::state) overwritten.insert(placement.offset);
     }
   }
   for (auto a = spans.begin(); a != spans.end(); ++a) {

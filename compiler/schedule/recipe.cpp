@@ -65,13 +65,17 @@ Func define_output(KernelExpressions& kernel, const Loops& loops) {
   Func output("output");
   if (values.size() == 1) output(loops.storage) = values[0];
   else output(loops.storage) = Halide::Tuple(values);
+  bool first = true;  // Halide gives the others the bounds of the first
   for (auto& buffer : output.output_buffers()) {
     int stride = 1;
     for (size_t d = 0; d < loops.storage.size(); ++d) {
-      buffer.dim(static_cast<int>(d)).set_bounds(0, loops.extents[d]).set_stride(stride);
+      auto dim = buffer.dim(static_cast<int>(d));
+      if (first) dim.set_bounds(0, loops.extents[d]);
+      dim.set_stride(stride);
       stride *= loops.extents[d];
     }
     buffer.set_host_alignment(64);
+    first = false;
   }
   for (size_t d = 0; d < loops.storage.size(); ++d) output.bound(loops.storage[d], 0, loops.extents[d]);
   return output;

@@ -1,0 +1,113 @@
+// Fused, scheduled, compiled programs against the unscheduled f64 evaluation of the same graph.
+#include <gtest/gtest.h>
+
+#include "driver/pipeline.h"
+#include "dsl/graph.h"
+#include "support/loaded_model.h"
+
+namespace kiln {
+namespace {
+
+// f32 against f64: rounding of 2^-24 a step, in sums of at most some thousand terms, squared.
+constexpr double kTolerance = 1e-7;
+
+struct Case {
+  const char* name;
+  Graph (*build)();
+};
+
+Optimizer plain() { return sgd({.learning_rate = 1e-2, .momentum = 0.9}); }
+
+void finish(Graph& g, Tensor x, int64_t classes, Optimizer optimizer, int64_t batch) {
+  const Tensor p = softmax(dense(flatten(x), {.units = classes}));
+  const Tensor label = g.label("digit", classes);
+  g.output("probability", p);
+  g.metric("accuracy", categorical_accuracy(p, label));
+  g.train({.loss = categorical_cross_entropy(p, label), .optimizer = std::move(optimizer), .batch = batch});
+}
+
+const Case kCases[] = {
+    {"small_convolutional",
+     [] {
+       Graph g{"small"};
+       Tensor x = g.input("image", {9, 7, 2});
+       x = batch_norm(relu(conv2d(x, {.filters = 5})), {.axis = 1});
+       x = max_pool(x);
+       x = zero_padding2d(x, {.padding = {1}});
+       x = batch_norm(relu(conv2d(x, {.filters = 6, .kernel = {2, 2}})));
+       finish(g, dropout(x, {.rate = 0.25}), 3, plain(), 20);
+       return g;
+     }},
+    {"digits_like",
+     [] {
+       Graph g{"digits_like"};
+       Tensor x = g.input("image", {14, 14, 1});
+       x = batch_norm(relu(conv2d(x, {.filters = 8})), {.axis = 1, .epsilon = 1e-6});
+       x = max_pool(x);
+       x = zero_padding2d(x, {.padding = {1}});
+       x = batch_norm(relu(conv2d(x, {.filters = 12})), {.axis = 1, .epsilon = 1e-6});
+       x = max_pool(x);
+       x = relu(dense(flatten(x), {.units = 96}));
+       const Tensor p = softmax(dense(x, {.units = 10}));
+       const Tensor label = g.label("digit", 10);
+       g.output("probability", p);
+       g.metric("accuracy", categorical_accuracy(p, label));
+       g.train({.loss = binary_cross_entropy(p, label), .optimizer = plain(), .batch = 64});
+       return g;
+     }},
+    {"strides_groups_dilation",
+     [] {
+       Graph g{"strides"};
+       Tensor x = g.input("image", {11, 9, 4});
+       x = elu(conv2d(x, {.filters = 6, .strides = {2, 2}, .padding = Padding::same(), .groups = 2}));
+       x = tanh(conv2d(x, {.filters = 4, .kernel = {2, 2}, .dilation = {2, 2}}));
+       x = depthwise_conv2d(x, {.kernel = {2, 2}});
+       finish(g, x, 4, plain(), 16);
+       return g;
+     }},
+    {"residual_branches",
+     [] {
+       Graph g{"residual"};
+       Tensor x = g.input("image", {6, 6, 8});
+       const Tensor y = batch_norm(conv2d(x, {.filters = 8, .padding = Padding::same()}));
+       x = relu(x + y);
+       const Tensor a = average_pool(x), b = max_pool(x, {.size = {3, 3}, .strides = {2, 2}, .padding = Padding::same()});
+       x = concatenate({a, b}, {.axis = 3});
+       x = gelu(conv2d(x, {.filters = 7, .kernel = {1, 1}, .kernel_l2 = 0.01}));
+       finish(g, global_average_pool(x), 5, plain(), 33);
+       return g;
+     }},
+    {"multi_layer_perceptron",
+     [] {
+       Graph g{"mlp"};
+       Tensor x = g.input("features", {37});
+       x = selu(dense(x, {.units = 53}));
+       x = alpha_dropout(x, {.rate = 0.1});
+       x = sigmoid(dense(x, {.units = 1100}));
+       x = leaky_relu(dense(x, {.units = 64}));
+       finish(g, x, 3, plain(), 48);
+       return g;
+     }},
+};
+
+class ProgramTest : public testing::TestWithParam<std::tuple<Case, std::string, bool>> {};
+
+TEST_P(ProgramTest, EqualsTheReference) {
+  const auto& [test, program, partial] = GetParam();
+  const Graph graph = test.build();
+  const Model model = build_model(graph);
+  const int64_t count = partial ? graph.batch - 3 : graph.batch;
+  for (const Difference& difference : compare_with_reference(model, program, count, 7)) {
+    EXPECT_LE(difference.error, kTolerance) << test.name << ' ' << program << ": " << difference.name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Graphs, ProgramTest,
+                         testing::Combine(testing::ValuesIn(kCases), testing::Values("train", "evaluate", "predict"), testing::Bool()),
+                         [](const auto& info) {
+                           return std::string(std::get<0>(info.param).name) + "_" + std::get<1>(info.param) +
+                                  (std::get<2>(info.param) ? "_partial" : "_full");
+                         });
+
+}  // namespace
+}  // namespace kiln

@@ -1,0 +1,158 @@
+#include "support/loaded_model.h"
+
+#include <llvm/ExecutionEngine/Orc/LLJIT.h>
+#include <llvm/Support/TargetSelect.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+
+#include "lower/reference.h"
+#include "ops/input.h"
+#include "ops/one_hot.h"
+#include "ops/parameter.h"
+
+namespace kiln {
+namespace {
+
+// The runtime's own pool is tested with the runtime; here tasks run in reverse, which must make no difference.
+int run_serially(void* context, int (*task)(void*, int, uint8_t*), int begin, int count, uint8_t* closure) {
+  for (int i = begin + count; i-- > begin;) task(context, i, closure);
+  return 0;
+}
+
+void* allocate(void*, uint64_t bytes) { return std::aligned_alloc(64, (bytes + 127) / 64 * 64); }
+
+void release(void*, void* pointer) { std::free(pointer); }
+
+}  // namespace
+
+struct LoadedModel::Parts {
+  std::unique_ptr<llvm::orc::LLJIT> jit;
+};
+
+LoadedModel::LoadedModel(const Model& model, const std::string& target) : parts_(new Parts) {
+  llvm::InitializeNativeTarget();
+  llvm::InitializeNativeTargetAsmPrinter();
+  const std::string object = compile_object(model, {.target = target, .threads = 1});
+  const auto check = [](auto value) {
+    if (!value) throw InternalError(llvm::toString(value.takeError()));
+    return std::move(*value);
+  };
+  parts_->jit = check(llvm::orc::LLJITBuilder().create());
+  llvm::orc::SymbolMap symbols;
+  const auto define = [&](const char* name, auto* function) {
+    symbols[parts_->jit->mangleAndIntern(name)] = {llvm::orc::ExecutorAddr::fromPtr(function), llvm::JITSymbolFlags::Exported};
+  };
+  define("kiln_parallel_for", &run_serially);
+  define("kiln_allocate", &allocate);
+  define("kiln_release", &release);
+  auto& dylib = parts_->jit->getMainJITDylib();
+  llvm::cantFail(dylib.define(llvm::orc::absoluteSymbols(symbols)));
+  llvm::cantFail(parts_->jit->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(object, model.name)));
+  model_ = check(parts_->jit->lookup(model.name + "_model")).toPtr<const kiln_model*>();
+}
+
+LoadedModel::~LoadedModel() = default;
+
+AlignedBytes::AlignedBytes(size_t size)
+    : data_(static_cast<uint8_t*>(std::aligned_alloc(64, (size + 127) / 64 * 64)), std::free) {
+  std::memset(data_.get(), 0, (size + 127) / 64 * 64);
+}
+
+std::vector<Difference> compare_with_reference(const Model& model, const std::string& name, int64_t count, int32_t seed) {
+  const LoadedModel loaded(model);
+  const kiln_program* compiled = name == "train" ? loaded->train : name == "evaluate" ? loaded->evaluate : loaded->predict;
+  const Program* program = nullptr;
+  for (const Program& candidate : model.programs) {
+    if (candidate.name == name) program = &candidate;
+  }
+  const Graph& graph = program->graph;
+  AlignedBytes state(loaded->state_bytes), arena(compiled->arena_bytes);
+  std::mt19937 generator(static_cast<uint32_t>(seed));
+  std::uniform_real_distribution<float> uniform(0, 1);
+
+  // The same values for both: parameters near their initialisation, inputs in [0, 1), labels in range.
+  std::map<NodeId, std::vector<double>> values;
+  for (const Node& node : graph.nodes) {
+    std::vector<double>& list = values[node.id];
+    if (node.op == &parameter_operator) {
+      const StateEntry& entry = model.state.entries.at(std::get<std::string>(node.attributes.at("name")));
+      const double scale = std::get<double>(node.attributes.at("scale"));
+      const bool constant = std::get<int64_t>(node.attributes.at("initializer")) == 0;
+      for (int64_t i = 0; i < entry.count; ++i) {
+        // Every parameter away from its trivial value; second moments and variances positive.
+        const float value = constant ? static_cast<float>(scale) + 0.2f * uniform(generator) : (2 * uniform(generator) - 1) * static_cast<float>(scale);
+        state.at<float>(static_cast<size_t>(entry.offset))[i] = value;
+        list.push_back(value);
+      }
+    } else if (node.op == &input_operator) {
+      int64_t classes = 2;
+      for (const Node& user : graph.nodes) {
+        if (user.op == &one_hot_operator && user.inputs[0] == node.id) classes = std::get<int64_t>(user.attributes.at("classes"));
+      }
+      const int64_t per_row = element_count(node.type.shape, 1);
+      uint8_t* data = arena.data() + program->placements[node.id].offset;
+      for (int64_t n = 0; n < program->batch; ++n) {
+        for (int64_t i = 0; i < per_row; ++i) {
+          const int64_t at = i * program->lanes + n;
+          if (node.type.element == ElementType::real) {
+            const float value = n < count ? uniform(generator) : 0;
+            reinterpret_cast<float*>(data)[at] = value;
+            list.push_back(value);
+          } else {
+            const int32_t value = n < count ? static_cast<int32_t>(generator() % static_cast<uint32_t>(classes)) : 0;
+            reinterpret_cast<int32_t*>(data)[at] = value;
+            list.push_back(value);
+          }
+        }
+      }
+    } else {
+      values.erase(node.id);
+    }
+  }
+  std::vector<NodeId> results;
+  std::vector<std::string> names;
+  if (graph.loss) results.push_back(*graph.loss), names.emplace_back("loss");
+  for (const Output& metric : graph.metrics) results.push_back(metric.node), names.push_back(metric.name);
+  for (const Output& output : graph.outputs) results.push_back(output.node), names.push_back(output.name);
+  const size_t output_count = results.size();
+  for (const Update& update : graph.updates) {
+    results.push_back(update.value);
+    names.push_back(std::get<std::string>(graph.node(update.parameter).attributes.at("name")));
+  }
+  const ReferenceOptions options = {.count = count, .seed = seed, .step = 3, .learning_rate = 1e-3};
+  const auto expected = Reference(graph, results, program->batch).run(values, options);
+
+  const kiln_scalars scalars = {static_cast<float>(options.learning_rate), options.step, options.seed, static_cast<int32_t>(count)};
+  compiled->step(nullptr, arena.data(), state.data(), &scalars);
+
+  std::vector<Difference> differences;
+  for (size_t i = 0; i < results.size(); ++i) {
+    double difference = 0, size = 0;
+    const auto compare = [&](double found, double wanted) {
+      difference += (found - wanted) * (found - wanted);
+      size += wanted * wanted;
+    };
+    const Shape& shape = graph.node(results[i]).type.shape;
+    if (i < output_count) {
+      const float* data = arena.at<float>(static_cast<size_t>(program->placements[results[i]].offset));
+      const int64_t per_row = element_count(shape, 1);
+      for (int64_t n = 0; n < (has_batch(shape) ? count : 1); ++n) {
+        for (int64_t k = 0; k < per_row; ++k) {
+          compare(data[has_batch(shape) ? k * program->lanes + n : k], expected[i][static_cast<size_t>(n * per_row + k)]);
+        }
+      }
+    } else {
+      // The change, not the value: a step that does nothing must not look right.
+      const std::vector<double>& before = values.at(graph.updates[i - output_count].parameter);
+      const float* data = state.at<float>(static_cast<size_t>(model.state.entries.at(names[i]).offset));
+      for (size_t k = 0; k < before.size(); ++k) compare(data[k] - before[k], expected[i][k] - before[k]);
+    }
+    differences.push_back({names[i], difference / (size + 1e-30)});
+  }
+  return differences;
+}
+
+}  // namespace kiln
