@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <ostream>
 
 #include "error.h"
@@ -170,6 +171,9 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
     if (option->count() > 0) result.given.push_back(given);
   }
 
+  if (!std::isfinite(options.learning_rate)) throw UsageError("--learning-rate must be a number above 0");
+  if (std::isnan(options.validation_split)) throw UsageError("--validation-split must be a number from 0 to 0.99");
+  if (std::isnan(options.average)) throw UsageError("--average must be a number from 0 to 0.999999");
   if (!result.resume.empty() && !result.export_digits.empty())
     throw UsageError("--export-digits does not train: leave out --resume");
   if (!options.train.empty() && options.digits > 0)
@@ -188,8 +192,8 @@ TrainingOptions resumed_options(const TrainArguments& arguments, const TrainingO
   TrainingOptions result = saved;
   for (const GivenOption& given : arguments.given) {
     if (flags.at(given.field) == state.at(given.field)) continue;
-    // More epochs of a constant rate are what the longer run would have done.
-    if (given.field == "epochs" && saved.schedule == "constant") {
+    // Where the rate does not depend on the number of epochs, more of them are what the longer run would have done.
+    if (given.field == "epochs" && (saved.schedule == "constant" || saved.schedule == "step")) {
       result.epochs = arguments.options.epochs;
       continue;
     }

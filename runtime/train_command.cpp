@@ -23,13 +23,15 @@ namespace {
 // The built-in digits: one fixed collection, so that runs with different seeds learn from the same rows, and rows far
 // behind any that one trains on to test with.
 constexpr uint64_t kDigitsSeed = 1;
-constexpr int64_t kDigits = 20'000, kTestDigits = 4'000, kFirstTestDigit = int64_t{1} << 40;
+constexpr int64_t kDigits = 20'000, kTestDigits = 4'000, kFirstTestDigit = 100'000'000;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) { return fmt::format("{}", fmt::join(shape, "x")); }
+
+std::string epochs_text(int64_t epochs) { return fmt::format("{} epoch{}", epochs, epochs == 1 ? "" : "s"); }
 
 struct TestData {
   std::optional<Dataset> rows;
@@ -65,6 +67,7 @@ TestData load_test_data(const kiln_model& model, const TrainArguments& arguments
     test.labels = test.rows->labels;
   } else if (options.train.empty()) {
     test.rows = synthetic_digits(kTestDigits, kDigitsSeed, threads, kFirstTestDigit);
+    test.rows->origin = "built-in digits that are not trained on";
     test.labels = test.rows->labels;
   }
   if (!arguments.test_labels.empty()) {
@@ -198,8 +201,8 @@ class TrainingRun {
                          test.labels.empty() ? "unknown" : "known");
     }
     if (trainer.epoch() > 0 || trainer.step() > 0) {
-      out << fmt::format("Going on from {}: {} epochs and {} steps are done\n", arguments_.resume, trainer.epoch(),
-                         trainer.step());
+      out << fmt::format("Going on from {}: {} and {} steps are done\n", arguments_.resume,
+                         epochs_text(trainer.epoch()), trainer.step());
     }
     out << std::flush;
   }
@@ -289,8 +292,8 @@ class TrainingRun {
                               .dump()
                        << std::endl;
     } else if (talk_) {
-      environment_.out << fmt::format("Interrupted after {} epochs and {} steps. Go on with: {}_train --resume {}\n",
-                                      trainer.epoch(), trainer.step(), model_.name, last)
+      environment_.out << fmt::format("Interrupted after {} and {} steps. Go on with: {}_train --resume {}\n",
+                                      epochs_text(trainer.epoch()), trainer.step(), model_.name, last)
                        << std::flush;
     }
   }
@@ -312,8 +315,9 @@ class TrainingRun {
     if (test.rows) {
       const Predictions predictions = predict(model_, context_, trainer.final_weights(), *test.rows);
       write_submission(environment_.files, folder.file("submission.csv"), predictions.labels);
-      if (!arguments_.submission.empty())
+      if (!arguments_.submission.empty()) {
         write_submission(environment_.files, arguments_.submission, predictions.labels);
+      }
       if (!test.labels.empty()) {
         const int64_t correct = count_correct(predictions.labels, test.labels);
         const double accuracy = static_cast<double>(correct) / static_cast<double>(predictions.rows);
@@ -329,7 +333,7 @@ class TrainingRun {
       result["submission"] = arguments_.submission.empty() ? folder.file("submission.csv") : arguments_.submission;
     if (arguments_.json) environment_.out << result.dump() << std::endl;
     if (!talk_) return;
-    text += fmt::format("Time: {} in all, {} epochs", format_duration(seconds), trainer.epoch());
+    text += fmt::format("Time: {} in all, {}", format_duration(seconds), epochs_text(trainer.epoch()));
     if (trainer.best_epoch() > 0) {
       text += fmt::format(", the best by {} ({:.4f}) being epoch {}", trainer.options().monitor, trainer.best_value(),
                           trainer.best_epoch());
