@@ -21,7 +21,7 @@ std::vector<Sample> samples() {
   std::vector<Sample> samples;
   for (const std::vector<Shape>& shapes : {std::vector<Shape>{{kBatch, 7}, {kBatch, 7}, {kBatch, 7}},
                                            {{kBatch, 3, 2, 5}, {kBatch, 3, 2, 5}, {5}},
-                                           {{kBatch, 1}, {kBatch, 6}, {}}}) {
+                                           {{kBatch, 6}, {kBatch, 1}, {}}}) {
     samples.push_back({shapes, [](const std::vector<Tensor>& in) { return where_positive(in[0], in[1], in[2]); }});
   }
   return samples;
