@@ -34,6 +34,7 @@ void put_number(std::string& bytes, uint64_t offset, T value) {
 std::string_view view(const std::vector<uint8_t>& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 uint32_t checksum(uint32_t so_far, std::string_view bytes) {
+  if (bytes.empty()) return so_far;  // zlib starts anew at a null pointer
   return static_cast<uint32_t>(crc32_z(so_far, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
