@@ -1,0 +1,349 @@
+// <graph>_train and <graph>_predict from their flags to their files, with a small hand-written model.
+#include "train_command.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "checkpoint.h"
+#include "data/csv.h"
+#include "fake_model.h"
+#include "predict_command.h"
+#include "text_predicates.h"
+
+namespace kiln {
+namespace {
+
+struct Result {
+  int code;
+  std::string out, err;
+};
+
+bool never() { return false; }
+
+class CommandTest : public testing::Test {
+ protected:
+  CommandTest() {
+    DiskFileSystem files;
+    write_csv(files, train_, learnable_rows(model_, 100), true);
+    const Dataset test = learnable_rows(model_, 30, 2);
+    write_csv(files, test_, test, false);
+    write_submission(files, labels_, test.labels);
+  }
+
+  Result train(const std::vector<std::string>& arguments, const std::function<bool()>& interrupted = never) {
+    DiskFileSystem files;
+    return train(arguments, files, interrupted);
+  }
+
+  Result train(const std::vector<std::string>& arguments, FileSystem& files,
+               const std::function<bool()>& interrupted = never) {
+    std::ostringstream out, err;
+    const int code = train_command(arguments, model_,
+                                   {.out = out, .err = err, .files = files, .style = {}, .interrupted = interrupted});
+    return {code, out.str(), err.str()};
+  }
+
+  Result predict(const std::vector<std::string>& arguments) {
+    std::ostringstream out, err;
+    DiskFileSystem files;
+    const int code =
+        predict_command(arguments, model_, {.out = out, .err = err, .files = files, .style = {}, .interrupted = never});
+    return {code, out.str(), err.str()};
+  }
+
+  std::vector<std::string> run_names() const {
+    std::vector<std::string> names;
+    for (const std::string& name : folder_.names()) {
+      if (name.rfind("run/", 0) == 0) names.push_back(name.substr(4));
+    }
+    return names;
+  }
+
+  // metrics.csv without the seconds, which no two runs share.
+  static std::string metrics(const std::string& path) {
+    std::istringstream lines(read_file(path));
+    std::string line, result;
+    while (std::getline(lines, line)) {
+      const size_t first = line.find(','), second = line.find(',', first + 1);
+      result += line.substr(0, first) + line.substr(second) + "\n";
+    }
+    return result;
+  }
+
+  const kiln_model& model_ = small_model();
+  TemporaryFolder folder_;
+  std::string train_ = folder_.file("train.csv"), test_ = folder_.file("test.csv"),
+              labels_ = folder_.file("labels.csv"), run_ = folder_.file("run");
+};
+
+TEST_F(CommandTest, TrainsValidatesPredictsAndSaysWhereEverythingIs) {
+  const std::string model = folder_.file("small.kiln"), submission = folder_.file("submission.csv");
+  const Result result = train({"--train", train_, "--test", test_, "--test-labels", labels_, "--epochs", "3",
+                               "--run-folder", run_, "--save", model, "--submission", submission, "--threads", "1"});
+  EXPECT_EQ(result.err, "");
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(run_names(),
+            (std::vector<std::string>{"arguments.json", "best.kiln", "gradient.dot", "gradient.svg", "last.kiln",
+                                      "metrics.csv", "model.dot", "model.kiln", "model.svg", "submission.csv"}));
+  EXPECT_EQ(read_file(submission), read_file(run_ + "/submission.csv"));
+  EXPECT_EQ(read_file(model), read_file(run_ + "/model.kiln"));
+  EXPECT_EQ(read_file(run_ + "/model.svg"), model_.svg);
+  std::istringstream lines(result.out);
+  std::vector<std::string> text;
+  for (std::string line; std::getline(lines, line);) text.push_back(line);
+  ASSERT_EQ(text.size(), 11u) << result.out;
+  EXPECT_EQ(text[0], "One dense layer");
+  EXPECT_EQ(text[1], "Data: 100 rows of " + train_ + ": 80 to train on, the last 20 to validate on");
+  EXPECT_EQ(text[2], "Test: 30 rows of " + test_ + ", labels known");
+  for (size_t i = 3; i < 6; ++i) {
+    EXPECT_PRED2(matches, text[i],
+                 "Epoch [123]/3 - 14/14 - [0-9]+s - [0-9]+[mu]?s/step - accuracy: [0-9.]+ - loss: [0-9.]+ - "
+                 "val_accuracy: [0-9.]+ - val_loss: [0-9.]+");
+  }
+  EXPECT_PRED2(matches, text[6], "Test accuracy: [0-9.]+% \\([0-9]+ of 30\\)");
+  EXPECT_PRED2(matches, text[7],
+               "Time: [0-9.]+s in all, 3 epochs, the best by val_loss \\([0-9.]+\\) being epoch [123]");
+  EXPECT_EQ(text[8],
+            "Files in " + run_ +
+                ": model.kiln (the trained model), best.kiln, last.kiln (to go on from), metrics.csv, arguments.json, "
+                "model.svg, submission.csv");
+  EXPECT_EQ(text[9], "Model: " + model);
+  EXPECT_EQ(text[10], "Submission: " + submission);
+
+  const nlohmann::json arguments = nlohmann::json::parse(read_file(run_ + "/arguments.json"));
+  EXPECT_EQ(arguments["command"][0], "--train");
+  EXPECT_EQ(arguments["options"]["epochs"], 3);
+  EXPECT_EQ(arguments["fingerprint"], model_.fingerprint);
+  EXPECT_EQ(metrics(run_ + "/metrics.csv").substr(0, 61),
+            "epoch,learning_rate,accuracy,loss,val_accuracy,val_loss\n1,0.0");
+}
+
+TEST_F(CommandTest, JsonIsAllThereIsOnStandardOutput) {
+  const Result result = train(
+      {"--train", train_, "--test", test_, "--test-labels", labels_, "--epochs", "2", "--run-folder", run_, "--json"});
+  EXPECT_EQ(result.code, 0);
+  std::istringstream lines(result.out);
+  std::vector<nlohmann::json> objects;
+  for (std::string line; std::getline(lines, line);) objects.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(objects.size(), 3u);
+  EXPECT_EQ(objects[0]["epoch"], 1);
+  EXPECT_EQ(objects[1]["epochs"], 2);
+  EXPECT_TRUE(objects[1].contains("val_accuracy"));
+  EXPECT_EQ(objects[2]["result"], "done");
+  EXPECT_EQ(objects[2]["submission"], run_ + "/submission.csv");
+  EXPECT_TRUE(objects[2].contains("test_accuracy"));
+}
+
+TEST_F(CommandTest, QuietSaysNothing) {
+  const Result result = train({"--train", train_, "--epochs", "1", "--run-folder", run_, "--quiet"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out + result.err, "");
+}
+
+TEST_F(CommandTest, AnInterruptedRunGoesOnBitForBit) {
+  const std::vector<std::string> options = {"--train", train_,           "--epochs",   "3",     "--average",
+                                            "0.9",     "--restore-best", "--schedule", "cosine"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), options.begin(), options.end());
+    return more;
+  };
+  const std::string whole = folder_.file("whole");
+  ASSERT_EQ(train(with({"--run-folder", whole})).code, 0);
+  for (int stop : {1, 14, 20, 41}) {
+    std::filesystem::remove_all(run_);
+    int calls = 0;
+    Result result = train(with({"--run-folder", run_}), [&] { return ++calls >= stop; });
+    EXPECT_EQ(result.code, 130);
+    EXPECT_PRED2(contains, result.out, "Go on with: small_train --resume " + run_ + "/last.kiln\n");
+    EXPECT_FALSE(std::filesystem::exists(run_ + "/model.kiln"));
+    result = train({"--resume", run_ + "/last.kiln", "--threads", "2"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    for (const char* name : {"/model.kiln", "/last.kiln", "/best.kiln"}) {
+      EXPECT_EQ(read_file(run_ + name), read_file(whole + name)) << name << " after " << stop;
+    }
+    EXPECT_EQ(metrics(run_ + "/metrics.csv"), metrics(whole + "/metrics.csv"));
+  }
+}
+
+TEST_F(CommandTest, MoreEpochsAreTheLongerRun) {
+  const std::string whole = folder_.file("whole");
+  ASSERT_EQ(train({"--train", train_, "--epochs", "4", "--run-folder", whole}).code, 0);
+  ASSERT_EQ(train({"--train", train_, "--epochs", "2", "--run-folder", run_}).code, 0);
+  ASSERT_EQ(train({"--resume", run_ + "/last.kiln", "--epochs", "4"}).code, 0);
+  EXPECT_EQ(read_file(run_ + "/last.kiln"), read_file(whole + "/last.kiln"));
+  EXPECT_EQ(metrics(run_ + "/metrics.csv"), metrics(whole + "/metrics.csv"));
+}
+
+TEST_F(CommandTest, AFlagAgainstTheStateIsAUsageError) {
+  ASSERT_EQ(train({"--train", train_, "--epochs", "1", "--run-folder", run_}).code, 0);
+  const Result result = train({"--resume", run_ + "/last.kiln", "--seed", "2"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_EQ(result.err, "small_train: error: --seed 2 contradicts the state " + run_ +
+                            "/last.kiln, which was made with --seed 1; leave the flag out or start a new run\n");
+  EXPECT_EQ(result.out, "");
+}
+
+TEST_F(CommandTest, ValuesThatAreNotFiniteEndTheRunAndKeepTheLastGoodState) {
+  const Result result = train({"--train", train_, "--run-folder", run_, "--learning-rate", "1e30", "--quiet"});
+  EXPECT_EQ(result.code, 4);
+  EXPECT_PRED2(matches, result.err,
+               "small_train: error: .* step [0-9]+ of epoch 1; a lower --learning-rate than 1e\\+30 may help; "
+               "no state was saved before\n");
+  EXPECT_FALSE(std::filesystem::exists(run_ + "/last.kiln"));
+}
+
+TEST_F(CommandTest, BadInputIsToldBeforeAnythingIsWritten) {
+  const auto before = folder_.names();
+  struct Case {
+    std::vector<std::string> arguments;
+    int code;
+    std::string error;
+  };
+  const Case cases[] = {
+      {{},
+       2,
+       "--train FILE is missing: graph small takes 4x4x1 images of 3 classes, and the built-in digits are 28x28x1 "
+       "images of 10"},
+      {{"--export-digits", folder_.file("x")},
+       2,
+       "--train FILE is missing: graph small takes 4x4x1 images of 3 classes, and the built-in digits are 28x28x1 "
+       "images of 10"},
+      {{"--train", train_, "--epoch"}, 2, "unknown argument --epoch; see --help"},
+      {{"--train", train_, "--monitor", "x"},
+       2,
+       "--monitor x: this run measures loss, accuracy, val_loss, val_accuracy"},
+      {{"--train", train_, "--save", "no/x.kiln"}, 2, "--save no/x.kiln: there is no folder no"},
+      {{"--train", test_},
+       3,
+       test_ + ": has no labels to learn from; a CSV file has them in its first column, \"label\""},
+      {{"--train", folder_.file("x")}, 3, folder_.file("x") + ": cannot be read: No such file or directory"},
+      {{"--train", train_, "--test", test_, "--test-labels", labels_ + "x"},
+       3,
+       labels_ + "x: cannot be read: No such file or directory"},
+      {{"--train", train_, "--resume", train_}, 3, train_ + ": is no Kiln file: it does not begin with KILNFILE"},
+  };
+  for (const Case& c : cases) {
+    std::vector<std::string> arguments = c.arguments;
+    arguments.insert(arguments.end(), {"--run-folder", run_});
+    const Result result = train(arguments);
+    EXPECT_EQ(result.code, c.code);
+    EXPECT_EQ(result.err, "small_train: error: " + c.error + "\n");
+    EXPECT_EQ(result.out, "");
+  }
+  EXPECT_EQ(folder_.names(), before);
+}
+
+TEST_F(CommandTest, ARunIsNotOverwritten) {
+  ASSERT_EQ(train({"--train", train_, "--epochs", "1", "--run-folder", run_}).code, 0);
+  const std::string state = read_file(run_ + "/last.kiln");
+  const Result result = train({"--train", train_, "--epochs", "2", "--run-folder", run_});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_EQ(result.err, "small_train: error: --run-folder " + run_ +
+                            " holds a run already: give another folder, or go on with --resume " + run_ +
+                            "/last.kiln\n");
+  EXPECT_EQ(read_file(run_ + "/last.kiln"), state);
+}
+
+TEST_F(CommandTest, WhicheverWriteFailsNothingIsHalfWritten) {
+  const std::vector<std::string> arguments = {"--train", train_,         "--epochs", "2",      "--test",
+                                              test_,     "--run-folder", run_,       "--quiet"};
+  int failures = 0;
+  for (int at = 1;; ++at) {
+    std::filesystem::remove_all(run_);
+    FailingFileSystem files(at);
+    const Result result = train(arguments, files);
+    if (!files.failed()) {
+      EXPECT_EQ(result.code, 0);
+      break;
+    }
+    ++failures;
+    // Where syncing a folder or the like is only tried, the run may succeed; else it is one line and code 1.
+    if (result.code != 0) {
+      EXPECT_EQ(result.code, 1);
+      EXPECT_PRED2(contains, result.err, ": No space left on device\n");
+    }
+    for (const std::string& name : run_names()) {
+      EXPECT_FALSE(contains(name, "tmp")) << name << ", write " << at;
+      if (name.ends_with(".kiln")) {
+        EXPECT_NO_THROW(load_checkpoint(run_ + "/" + name, model_)) << name << ", write " << at;
+      }
+    }
+  }
+  EXPECT_GT(failures, 20);
+}
+
+TEST_F(CommandTest, LearnsRowsByHeart) {
+  const Result result = train({"--train", train_, "--overfit", "12", "--run-folder", run_});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_PRED2(contains, result.out, ": 12 to train on, the same to validate on\n");
+  EXPECT_PRED2(contains, result.out, "val_accuracy: 1.0000");
+}
+
+TEST_F(CommandTest, PredictsTheSubmissionAgain) {
+  ASSERT_EQ(train({"--train", train_, "--epochs", "3", "--average", "0.9", "--test", test_, "--run-folder", run_}).code,
+            0);
+  const std::string out = folder_.file("out.csv"), probabilities = folder_.file("probabilities.csv");
+  for (const char* file : {"/model.kiln", "/last.kiln"}) {  // the averaged weights, of either
+    const Result result = predict(
+        {"--model", run_ + file, "--test", test_, "--out", out, "--probabilities", probabilities, "--labels", labels_});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(read_file(out), read_file(run_ + "/submission.csv"));
+    EXPECT_PRED2(matches, result.out,
+                 "30 rows of .*test.csv predicted in [0-9.]+s\naccuracy: [0-9.]+% \\([0-9]+ of 30\\)\n"
+                 "submission: .*out.csv\nprobabilities: .*probabilities.csv\n");
+    EXPECT_EQ(read_file(probabilities).substr(0, 16), "ImageId,0,1,2\n1,");
+  }
+}
+
+TEST_F(CommandTest, PredictionsErrorsAreOneLine) {
+  ASSERT_EQ(train({"--train", train_, "--epochs", "1", "--run-folder", run_}).code, 0);
+  const std::string model = run_ + "/model.kiln", out = folder_.file("out.csv");
+  Result result = predict({"--model", model, "--test", train_, "--labels", labels_, "--out", out});
+  EXPECT_EQ(result.code, 3);
+  EXPECT_EQ(result.err, "small_predict: error: " + labels_ + ": 30 labels for the 100 rows of " + train_ + "\n");
+  EXPECT_FALSE(std::filesystem::exists(out));
+  result = predict({"--test", test_});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_EQ(result.err, "small_predict: error: --model is required; see --help\n");
+  result = predict({"--model", test_, "--test", test_});
+  EXPECT_EQ(result.code, 3);
+  EXPECT_EQ(result.err, "small_predict: error: " + test_ + ": is no Kiln file: it does not begin with KILNFILE\n");
+  EXPECT_EQ(predict({"--help"}).code, 0);
+}
+
+TEST(BuiltInDigits, TrainWithNoData) {
+  TemporaryFolder folder;
+  std::ostringstream out, err;
+  DiskFileSystem files;
+  const CommandEnvironment environment = {.out = out, .err = err, .files = files, .style = {}, .interrupted = never};
+  const std::string run = folder.file("run");
+  EXPECT_EQ(train_command({"--digits", "640", "--fast-dev-run", "--run-folder", run}, digits_model(), environment), 0)
+      << err.str();
+  EXPECT_PRED2(contains, out.str(), ": 192 to train on, the last 128 to validate on\n");
+  EXPECT_PRED2(contains, out.str(), "Test: 96 rows of built-in digits that are not trained on, labels known\n");
+  EXPECT_TRUE(std::filesystem::exists(run + "/submission.csv"));
+}
+
+TEST(BuiltInDigits, AreExportedAsFilesThatTrain) {
+  TemporaryFolder folder;
+  std::ostringstream out, err;
+  DiskFileSystem files;
+  const CommandEnvironment environment = {.out = out, .err = err, .files = files, .style = {}, .interrupted = never};
+  const std::string digits = folder.file("digits");
+  ASSERT_EQ(train_command({"--digits", "128", "--export-digits", digits}, digits_model(), environment), 0) << err.str();
+  EXPECT_EQ(folder.names(),
+            (std::vector<std::string>{"digits/test.csv", "digits/test_labels.csv", "digits/train.csv"}));
+  const std::string run = folder.file("run");
+  EXPECT_EQ(train_command({"--train", digits + "/train.csv", "--test", digits + "/test.csv", "--test-labels",
+                           digits + "/test_labels.csv", "--epochs", "1", "--run-folder", run, "--quiet"},
+                          digits_model(), environment),
+            0)
+      << err.str();
+}
+
+}  // namespace
+}  // namespace kiln

@@ -1,0 +1,304 @@
+// The training loop on a small hand-written model: what it measures, when it stops, and that its states are its own
+// bits.
+#include "trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "average.h"
+#include "error.h"
+#include "fake_model.h"
+#include "predictor.h"
+#include "text_predicates.h"
+
+namespace kiln {
+namespace {
+
+bool go_on() { return true; }
+
+// Of 100 rows 79 train and 21 validate, in batches of 6: both with a smaller last one.
+TrainingOptions options(int32_t epochs = 4) {
+  TrainingOptions result;
+  result.epochs = epochs;
+  result.learning_rate = 0.1;
+  result.validation_split = 0.21;
+  return result;
+}
+
+void finish(Trainer& trainer) {
+  while (!trainer.done()) trainer.run_epoch(go_on);
+}
+
+void expect_same_state(const Checkpoint& a, const Checkpoint& b) {
+  EXPECT_EQ(a.weights, b.weights);
+  EXPECT_EQ(a.optimizer, b.optimizer);
+  EXPECT_EQ(a.average, b.average);
+  EXPECT_EQ(a.best, b.best);
+  EXPECT_EQ(a.progress.dump(), b.progress.dump());
+}
+
+double value_of(const Trainer& trainer, const std::string& name) {
+  for (const auto& [found, value] : trainer.values()) {
+    if (found == name) return value;
+  }
+  ADD_FAILURE() << "no value " << name;
+  return 0;
+}
+
+class TrainerTest : public testing::Test {
+ protected:
+  const kiln_model& model_ = small_model();
+  Dataset dataset_ = learnable_rows(model_, 100);
+  Context context_{1};
+};
+
+TEST_F(TrainerTest, SplitsAsKeras) {
+  TrainingOptions options;
+  options.validation_split = 0.2;
+  const Split split = split_rows(options, 42000, 64);
+  EXPECT_EQ(split.training.first, 0);
+  EXPECT_EQ(split.training.count, 33600);
+  EXPECT_EQ(split.validation.first, 33600);
+  EXPECT_EQ(split.validation.count, 8400);
+  options.overfit = 32;
+  EXPECT_EQ(split_rows(options, 42000, 64).training.count, 32);
+  EXPECT_EQ(split_rows(options, 42000, 64).validation.first, 0);
+  EXPECT_EQ(split_rows(options, 42000, 64).validation.count, 32);
+  options.overfit = 0;
+  options.fast_dev_run = true;
+  EXPECT_EQ(split_rows(options, 42000, 64).training.count, 192);
+  EXPECT_EQ(split_rows(options, 42000, 64).validation.first, 33600);
+  options.validation_split = 0.99;
+  EXPECT_THROW(split_rows(options, 10, 64), UsageError);
+}
+
+TEST_F(TrainerTest, Learns) {
+  Trainer trainer(model_, context_, options(30), dataset_);
+  trainer.run_epoch(go_on);
+  const double first = value_of(trainer, "val_loss");
+  finish(trainer);
+  EXPECT_LT(value_of(trainer, "val_loss"), 0.5 * first);
+  const Predictions predictions = predict(model_, context_, trainer.final_weights(), dataset_);
+  EXPECT_GE(count_correct(predictions.labels, dataset_.labels), 95);
+}
+
+TEST_F(TrainerTest, ValidationIsTheMeanOverRowsThoughTheLastBatchIsSmaller) {
+  Trainer trainer(model_, context_, options(1), dataset_);
+  ASSERT_NE(trainer.split().validation.count % model_.evaluate->batch, 0);
+  ASSERT_NE(trainer.split().training.count % model_.train->batch, 0);
+  trainer.run_epoch(go_on);
+  EXPECT_EQ(trainer.sums().rows(), trainer.split().training.count);
+  // The same, a row at a time.
+  Executor executor(*model_.evaluate, context_);
+  BatchLoader loader(executor, dataset_);
+  double sum = 0;
+  for (int32_t row = 79; row < 100; ++row) {
+    loader.load(&row, 1);
+    executor.run(trainer.weights(), {.learning_rate = 0, .step = 0, .seed = 1, .count = 1});
+    sum += *executor.real(*executor.find_output("loss"));
+  }
+  EXPECT_NEAR(value_of(trainer, "val_loss"), sum / 21, 1e-6);  // f32 sums in another order
+}
+
+TEST_F(TrainerTest, GoesOnBitForBitFromAnEpochsEnd) {
+  TrainingOptions all = options();
+  all.average = 0.9;
+  all.restore_best = true;
+  all.schedule = "cosine";
+  Trainer whole(model_, context_, all, dataset_);
+  finish(whole);
+
+  Trainer first(model_, context_, all, dataset_);
+  first.run_epoch(go_on);
+  first.run_epoch(go_on);
+  const Checkpoint saved = first.checkpoint();
+  Trainer second(model_, context_, Trainer::saved_options(saved, "last.kiln"), dataset_);
+  second.restore(saved, "last.kiln");
+  EXPECT_EQ(second.epoch(), 2);
+  finish(second);
+  expect_same_state(whole.checkpoint(), second.checkpoint());
+}
+
+TEST_F(TrainerTest, GoesOnBitForBitFromTheMiddleOfAnEpoch) {
+  TrainingOptions all = options();
+  all.average = 0.9;
+  all.restore_best = true;
+  all.augment = "rotation=20,shift=1";
+  Trainer whole(model_, context_, all, dataset_);
+  finish(whole);
+  for (const int64_t stop : {2, 14, 15, 33}) {  // 14 steps an epoch; a stop after its last one takes effect in the next
+    Trainer first(model_, context_, all, dataset_);
+    int64_t steps = 0;
+    while (first.run_epoch([&] { return ++steps < stop; })) {
+    }
+    ASSERT_GT(first.step(), 0);
+    const Checkpoint saved = first.checkpoint();
+    Trainer second(model_, context_, Trainer::saved_options(saved, "last.kiln"), dataset_);
+    second.restore(saved, "last.kiln");
+    finish(second);
+    expect_same_state(whole.checkpoint(), second.checkpoint());
+    EXPECT_EQ(whole.values(), second.values());
+  }
+}
+
+TEST_F(TrainerTest, HasTheSameBitsAtAnyNumberOfThreads) {
+  TrainingOptions all = options();
+  all.average = 0.9;
+  Trainer one(model_, context_, all, dataset_);
+  finish(one);
+  for (int threads : {2, 3}) {
+    Context context(threads);
+    Trainer other(model_, context, all, dataset_);
+    finish(other);
+    expect_same_state(one.checkpoint(), other.checkpoint());
+  }
+}
+
+TEST_F(TrainerTest, AnotherSeedIsAnotherRun) {
+  Trainer one(model_, context_, options(), dataset_);
+  TrainingOptions other_options = options();
+  other_options.seed = 2;
+  Trainer other(model_, context_, other_options, dataset_);
+  EXPECT_NE(one.checkpoint().weights, other.checkpoint().weights);
+}
+
+TEST_F(TrainerTest, StopsEarlyAfterThePatience) {
+  TrainingOptions all = options(1000);
+  all.monitor = "val_accuracy";  // cannot become better than 1
+  all.early_stopping = 3;
+  Trainer trainer(model_, context_, all, dataset_);
+  std::vector<double> values;
+  while (!trainer.done()) {
+    trainer.run_epoch(go_on);
+    values.push_back(value_of(trainer, "val_accuracy"));
+  }
+  EXPECT_TRUE(trainer.stopped_early());
+  EXPECT_EQ(trainer.epoch(), trainer.best_epoch() + 3);
+  for (size_t i = 0; i < values.size(); ++i) {
+    EXPECT_LE(values[i], trainer.best_value());
+    if (static_cast<int64_t>(i) + 1 < trainer.best_epoch()) {
+      EXPECT_LT(values[i], trainer.best_value());
+    }
+  }
+}
+
+TEST_F(TrainerTest, EndsWithTheBestWeightsWhenAsked) {
+  TrainingOptions all = options(1000);
+  all.monitor = "val_accuracy";
+  all.early_stopping = 3;
+  all.restore_best = true;
+  Trainer trainer(model_, context_, all, dataset_);
+  std::vector<uint8_t> best;
+  while (!trainer.done()) {
+    trainer.run_epoch(go_on);
+    if (trainer.improved()) best = trainer.model(trainer.weights()).weights;
+  }
+  EXPECT_EQ(trainer.model(trainer.final_weights()).weights, best);
+  EXPECT_NE(trainer.model(trainer.weights()).weights, best);
+}
+
+TEST_F(TrainerTest, AveragesTheWeightsAfterEachStep) {
+  TrainingOptions all = options(2);
+  all.average = 0.8;  // above the ramp (1 + t) / (10 + t) for the first steps, below it later
+  Trainer trainer(model_, context_, all, dataset_);
+  const size_t count = model_.weight_bytes / sizeof(float);
+  const auto weights = [&] {
+    std::vector<float> values(count);
+    const Checkpoint checkpoint = trainer.checkpoint();
+    std::memcpy(values.data(), checkpoint.weights.data(), model_.weight_bytes);
+    return values;
+  };
+  std::vector<float> initial = weights();
+  std::vector<double> expected(initial.begin(), initial.end());
+  int step = 0;
+  const auto follow = [&] {
+    const double decay = std::min(0.8, (1.0 + step) / (10.0 + step));
+    const std::vector<float> now = weights();
+    for (size_t i = 0; i < count; ++i) expected[i] = decay * expected[i] + (1 - decay) * static_cast<double>(now[i]);
+    ++step;
+    return true;
+  };
+  while (!trainer.done()) trainer.run_epoch(follow);
+  const float* average = reinterpret_cast<const float*>(trainer.weights());
+  for (size_t i = 0; i < count; ++i) {
+    EXPECT_NEAR(average[i], expected[i], 1e-6 * (1 + std::abs(expected[i])));  // f32 against f64
+  }
+  EXPECT_NE(std::memcmp(average, trainer.checkpoint().weights.data(), model_.weight_bytes), 0);
+}
+
+TEST_F(TrainerTest, ALossThatIsNotFiniteNamesStepAndEpoch) {
+  Trainer trainer(model_, context_, options(), dataset_);
+  trainer.run_epoch(go_on);
+  Checkpoint checkpoint = trainer.checkpoint();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(checkpoint.weights.data(), &nan, sizeof nan);
+  trainer.restore(checkpoint, "last.kiln");
+  try {
+    trainer.run_epoch(go_on);
+    FAIL() << "no error";
+  } catch (const NonFiniteError& error) {
+    EXPECT_STREQ(error.what(), "loss is nan at step 1 of epoch 2; a lower --learning-rate than 0.1 may help");
+  }
+}
+
+TEST_F(TrainerTest, AStateOfOtherDataIsRefused) {
+  Trainer trainer(model_, context_, options(), dataset_);
+  const Checkpoint checkpoint = trainer.checkpoint();
+  const Dataset other = learnable_rows(model_, 100, 2);
+  Trainer second(model_, context_, options(), other);
+  try {
+    second.restore(checkpoint, "runs/small-1/last.kiln");
+    FAIL() << "no error";
+  } catch (const DataError& error) {
+    EXPECT_PRED2(
+        matches, error.what(),
+        "runs/small-1/last.kiln: made with other data, of 100 rows, CRC-32 [0-9a-f]+; learnable rows has 100 rows, "
+        "CRC-32 [0-9a-f]+");
+  }
+}
+
+TEST_F(TrainerTest, AStateThatLacksAPartIsRefused) {
+  TrainingOptions all = options();
+  all.average = 0.9;
+  Trainer trainer(model_, context_, all, dataset_);
+  Checkpoint checkpoint = trainer.checkpoint();
+  checkpoint.average.clear();
+  EXPECT_THROW(trainer.restore(checkpoint, "x"), DataError);
+  EXPECT_THROW(Trainer::saved_options(trainer.model(trainer.weights()), "x"), DataError);
+}
+
+TEST_F(TrainerTest, MonitorsOnlyWhatItMeasures) {
+  TrainingOptions all = options();
+  all.monitor = "val_f1";
+  EXPECT_THROW(Trainer(model_, context_, all, dataset_), UsageError);
+  all.monitor = "val_loss";
+  all.validation_split = 0;
+  EXPECT_THROW(Trainer(model_, context_, all, dataset_), UsageError);
+  all.monitor = "";
+  EXPECT_EQ(Trainer(model_, context_, all, dataset_).options().monitor, "loss");
+}
+
+TEST_F(TrainerTest, PredictsAnyNumberOfRows) {
+  Trainer trainer(model_, context_, options(), dataset_);
+  finish(trainer);
+  const Predictions all = predict(model_, context_, trainer.final_weights(), dataset_);
+  const int64_t batch = model_.predict->batch;
+  for (int64_t rows : {int64_t{0}, int64_t{1}, batch - 1, batch, batch + 1, int64_t{100}}) {
+    Dataset some = dataset_;
+    some.rows = rows;
+    some.pixels.resize(static_cast<size_t>(rows * some.elements()));
+    some.labels.clear();
+    const Predictions predictions = predict(model_, context_, trainer.final_weights(), some);
+    ASSERT_EQ(static_cast<int64_t>(predictions.labels.size()), rows);
+    for (int64_t n = 0; n < rows; ++n) {
+      EXPECT_EQ(predictions.labels[static_cast<size_t>(n)], all.labels[static_cast<size_t>(n)])
+          << "row " << n << " of " << rows;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace kiln
