@@ -15,7 +15,6 @@
 #include <llvm/Transforms/IPO/Internalize.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -91,8 +90,7 @@ std::vector<Compilation> compile_all(std::vector<KernelJob>& kernels, const std:
 void add_debug_lines(llvm::Module& module, Location location) {
   if (location.line == 0) return;
   llvm::DIBuilder builder(module);
-  const std::filesystem::path path(location.file);
-  llvm::DIFile* file = builder.createFile(path.filename().string(), path.parent_path().string());
+  llvm::DIFile* file = builder.createFile(location.file, ".");  // as the graph's own build named it
   builder.createCompileUnit(llvm::DISourceLanguageName(llvm::dwarf::DW_LANG_C_plus_plus_14), file, "Kiln", true, "", 0);
   llvm::DISubroutineType* type = builder.createSubroutineType(builder.getOrCreateTypeArray({}));
   for (llvm::Function& function : module) {

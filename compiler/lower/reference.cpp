@@ -142,11 +142,15 @@ Reference::Reference(const Graph& graph, std::vector<NodeId> results, int64_t ba
       f = define(p.graph, node, p.funcs, Expr(p.count), batch);
     }
     f.compute_root();
+    const auto extents = storage_extents(node.type.shape, batch);
+    for (size_t i = 0; i < extents.size(); ++i) f.bound(f.args()[i], 0, extents[i]);
   }
   std::vector<Func> outputs;
   for (NodeId id : p.results) {
     Func copy(fmt::format("result_{}", outputs.size()));
     copy(p.funcs[id].args()) = p.funcs[id](p.funcs[id].args());
+    const auto extents = storage_extents(p.graph.node(id).type.shape, batch);
+    for (size_t i = 0; i < extents.size(); ++i) copy.bound(copy.args()[i], 0, extents[i]);
     outputs.push_back(copy);
   }
   p.pipeline = Halide::Pipeline(outputs);
