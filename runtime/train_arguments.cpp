@@ -98,7 +98,9 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->option_text("RATE")
       ->check(CLI::PositiveNumber)
       ->group(group);
-  lasts(app.add_option("--schedule", options.schedule, "constant, step, cosine or one-cycle (constant)"), "schedule")
+  lasts(app.add_option("--schedule", options.schedule,
+                       "constant, step (a tenth every 10 epochs), cosine (down to 0) or one-cycle (constant)"),
+        "schedule")
       ->option_text("NAME")
       ->check(CLI::IsMember({"constant", "step", "cosine", "one-cycle"}))
       ->group(group);

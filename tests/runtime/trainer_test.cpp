@@ -8,7 +8,7 @@
 #include <cstring>
 #include <limits>
 
-#include "average.h"
+#include "allocation_counter.h"
 #include "error.h"
 #include "fake_model.h"
 #include "predictor.h"
@@ -157,6 +157,23 @@ TEST_F(TrainerTest, HasTheSameBitsAtAnyNumberOfThreads) {
   }
 }
 
+TEST_F(TrainerTest, AStepAllocatesNothing) {
+  TrainingOptions all = options();
+  all.average = 0.9;
+  all.augment = "rotation=20";
+  Context context(2);
+  Trainer trainer(model_, context, all, dataset_);
+  int64_t before = 0;
+  const Trainer::AfterStep check = [&] {
+    const int64_t now = allocation_count();
+    EXPECT_TRUE(trainer.step() == 1 || now == before) << "step " << trainer.step() << " of epoch " << trainer.epoch();
+    before = allocation_count();
+    return true;
+  };
+  while (!trainer.done()) trainer.run_epoch(check);
+  EXPECT_GT(before, 0);
+}
+
 TEST_F(TrainerTest, AnotherSeedIsAnotherRun) {
   Trainer one(model_, context_, options(), dataset_);
   TrainingOptions other_options = options();
@@ -181,6 +198,53 @@ TEST_F(TrainerTest, StopsEarlyAfterThePatience) {
     EXPECT_LE(values[i], trainer.best_value());
     if (static_cast<int64_t>(i) + 1 < trainer.best_epoch()) {
       EXPECT_LT(values[i], trainer.best_value());
+    }
+  }
+}
+
+TEST_F(TrainerTest, GoesOnWaitingForABetterEpoch) {
+  TrainingOptions all = options(1000);
+  all.monitor = "val_accuracy";
+  all.early_stopping = 3;
+  Trainer trainer(model_, context_, all, dataset_);
+  Checkpoint saved;
+  while (!trainer.done()) {
+    trainer.run_epoch(go_on);
+    if (trainer.epoch() == trainer.best_epoch() + 2) saved = trainer.checkpoint();
+  }
+  Trainer second(model_, context_, all, dataset_);
+  second.restore(saved, "last.kiln");
+  EXPECT_FALSE(second.done());
+  second.run_epoch(go_on);
+  EXPECT_TRUE(second.stopped_early());
+  expect_same_state(trainer.checkpoint(), second.checkpoint());
+}
+
+TEST_F(TrainerTest, DistortsARowAnewInEachEpoch) {
+  TrainingOptions all = options(3);
+  all.overfit = 1;
+  all.augment = "rotation=20,shift=1";
+  Trainer trainer(model_, context_, all, dataset_);
+  // What the model saw, from its moving mean: mean = 0.9 * mean + 0.1 * pixels.
+  const kiln_parameter& mean = model_.parameters[2];
+  ASSERT_STREQ(mean.name, "mean");
+  const auto read = [&] {
+    const float* values = reinterpret_cast<const float*>(trainer.weights() + mean.offset);
+    return std::vector<float>(values, values + mean.count);
+  };
+  std::vector<std::vector<float>> seen;
+  while (!trainer.done()) {
+    const std::vector<float> before = read();
+    trainer.run_epoch(go_on);
+    std::vector<float> pixels = read();
+    for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = (pixels[i] - 0.9F * before[i]) / 0.1F;
+    seen.push_back(pixels);
+  }
+  for (size_t a = 0; a < seen.size(); ++a) {
+    for (size_t b = 0; b < a; ++b) {
+      float difference = 0;
+      for (size_t i = 0; i < seen[a].size(); ++i) difference = std::max(difference, std::abs(seen[a][i] - seen[b][i]));
+      EXPECT_GT(difference, 0.05F) << "epochs " << a << " and " << b;  // rounding is 1e-5
     }
   }
 }
