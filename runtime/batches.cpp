@@ -23,16 +23,17 @@ constexpr std::array<float, 256> scale_table() {
 
 constexpr std::array<float, 256> kScaled = scale_table();
 
-/// out[i * lanes + n] = scaled(rows[n][i])
-template <class Element, class Scale>
-void transpose(const Element* const* rows, int row_count, int64_t elements, float* out, int lanes, Scale scale) {
+/// out[i * lanes + n] = scale(row(n)[i]) for the first `count` rows, 0 in the lanes behind them.
+template <class Row, class Scale>
+void transpose(Row row, int count, int64_t elements, float* out, int lanes, Scale scale) {
   for (int first = 0; first < lanes; first += kRows) {
-    const int count = std::clamp(row_count - first, 0, kRows);
-    const int width = std::min(kRows, lanes - first);
+    const int width = std::min(kRows, lanes - first), filled = std::clamp(count - first, 0, width);
+    std::array<decltype(row(0)), kRows> rows{};
+    for (int n = 0; n < filled; ++n) rows[static_cast<size_t>(n)] = row(first + n);
     for (int64_t i = 0; i < elements; ++i) {
       float* to = out + i * lanes + first;
-      for (int n = 0; n < count; ++n) to[n] = scale(rows[first + n][i]);
-      for (int n = count; n < width; ++n) to[n] = 0;
+      for (int n = 0; n < filled; ++n) to[n] = scale(rows[static_cast<size_t>(n)][i]);
+      for (int n = filled; n < width; ++n) to[n] = 0;
     }
   }
 }
@@ -44,18 +45,22 @@ BatchLoader::BatchLoader(const Executor& executor, const Dataset& dataset) : exe
   for (int i = 0; i < program.input_count; ++i) {
     const kiln_value& value = program.inputs[i];
     const kiln_value*& slot = value.element == KILN_I32 ? label_ : image_;
-    if (slot != nullptr) throw DataError(fmt::format("the graph has two inputs of one kind, '{}' and '{}'; a data set fills one", slot->name, value.name));
+    if (slot != nullptr)
+      throw DataError(fmt::format("the graph has two inputs of one kind, '{}' and '{}'; a data set fills one",
+                                  slot->name, value.name));
     slot = &value;
   }
   if (image_ == nullptr) throw DataError("the graph has no input of real numbers");
   if (static_cast<int64_t>(image_->count) != dataset.elements()) {
     const std::vector<int64_t> wanted(image_->shape, image_->shape + image_->rank);
-    throw DataError(fmt::format("{}: samples are {}, the graph's input '{}' is {}", dataset.origin, fmt::join(dataset.shape, "x"), image_->name, fmt::join(wanted, "x")));
+    throw DataError(fmt::format("{}: samples are {}, the graph's input '{}' is {}", dataset.origin,
+                                fmt::join(dataset.shape, "x"), image_->name, fmt::join(wanted, "x")));
   }
   augmented_.resize(static_cast<size_t>(program.batch) * image_->count);
 }
 
-void BatchLoader::load(const int32_t* rows, int count, const Augmentation* augmentation, uint64_t seed, uint64_t counter) {
+void BatchLoader::load(const int32_t* rows, int count, const Augmentation* augmentation, uint64_t seed,
+                       uint64_t counter) {
   const kiln_program& program = executor_.program();
   const int64_t elements = dataset_.elements();
   float* out = executor_.real(*image_);
@@ -67,21 +72,20 @@ void BatchLoader::load(const int32_t* rows, int count, const Augmentation* augme
     const int tasks = (count + kRows - 1) / kRows;
     executor_.context().pool.for_each(tasks, [&](int task) {
       for (int n = task * kRows; n < std::min(count, (task + 1) * kRows); ++n) {
-        augment(*augmentation, dataset_.pixels.data() + rows[n] * elements, augmented_.data() + n * elements, height, width, channels, seed,
-                counter + static_cast<uint64_t>(n));
+        augment(*augmentation, dataset_.pixels.data() + rows[n] * elements, augmented_.data() + n * elements, height,
+                width, channels, seed, counter + static_cast<uint64_t>(n));
       }
     });
-    std::array<const float*, 4096> sources{};
-    for (int n = 0; n < count; ++n) sources[static_cast<size_t>(n)] = augmented_.data() + n * elements;
-    transpose(sources.data(), count, elements, out, program.lanes, [](float value) { return value; });
+    transpose([&](int n) -> const float* { return augmented_.data() + n * elements; }, count, elements, out,
+              program.lanes, [](float value) { return value; });
   } else {
-    std::array<const uint8_t*, 4096> sources{};
-    for (int n = 0; n < count; ++n) sources[static_cast<size_t>(n)] = dataset_.pixels.data() + rows[n] * elements;
-    transpose(sources.data(), count, elements, out, program.lanes, [](uint8_t value) { return kScaled[value]; });
+    transpose([&](int n) { return dataset_.pixels.data() + rows[n] * elements; }, count, elements, out, program.lanes,
+              [](uint8_t value) { return kScaled[value]; });
   }
   if (label_ != nullptr) {
     int32_t* labels = executor_.integer(*label_);
-    for (int n = 0; n < program.lanes; ++n) labels[n] = n < count && !dataset_.labels.empty() ? dataset_.labels[static_cast<size_t>(rows[n])] : 0;
+    for (int n = 0; n < program.lanes; ++n)
+      labels[n] = n < count && !dataset_.labels.empty() ? dataset_.labels[static_cast<size_t>(rows[n])] : 0;
   }
 }
 

@@ -9,16 +9,17 @@
 
 namespace kiln {
 
-/// Fills the inputs of a program from rows of a data set: pixels divided by 255 (which is all the scaling there is), the
-/// batch innermost, as the program stores it.
+/// Fills the inputs of a program from rows of a data set: pixels divided by 255 (which is all the scaling there is),
+/// the batch innermost, as the program stores it.
 class BatchLoader {
  public:
   /// Throws DataError when the data set does not fit the program's inputs.
   BatchLoader(const Executor& executor, const Dataset& dataset);
 
-  /// Rows `rows[0..count)`; those beyond are zero. With an augmentation, each row is changed at random, as a function of
-  /// the seed and `counter` + its place.
-  void load(const int32_t* rows, int count, const Augmentation* augmentation = nullptr, uint64_t seed = 0, uint64_t counter = 0);
+  /// Rows `rows[0..count)`; those beyond are zero. With an augmentation, each row is changed at random, as a function
+  /// of the seed and `counter` + its place.
+  void load(const int32_t* rows, int count, const Augmentation* augmentation = nullptr, uint64_t seed = 0,
+            uint64_t counter = 0);
 
  private:
   const Executor& executor_;

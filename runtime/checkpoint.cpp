@@ -31,7 +31,9 @@ void put_number(std::string& bytes, uint64_t offset, T value) {
   std::memcpy(bytes.data() + offset, &value, sizeof(T));
 }
 
-std::string_view view(const std::vector<uint8_t>& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string_view view(const std::vector<uint8_t>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 uint32_t checksum(uint32_t so_far, std::string_view bytes) {
   if (bytes.empty()) return so_far;  // zlib starts anew at a null pointer
@@ -51,16 +53,22 @@ auto& region(C& checkpoint, std::string_view name) {
 
 }  // namespace
 
-void save_checkpoint(FileSystem& files, const std::string& path, const kiln_model& model, const Checkpoint& checkpoint) {
-  nlohmann::json header = {{"graph", model.name}, {"fingerprint", model.fingerprint}, {"compiler", model.compiler}, {"progress", checkpoint.progress}};
+void save_checkpoint(FileSystem& files, const std::string& path, const kiln_model& model,
+                     const Checkpoint& checkpoint) {
+  nlohmann::json header = {{"graph", model.name},
+                           {"fingerprint", model.fingerprint},
+                           {"compiler", model.compiler},
+                           {"progress", checkpoint.progress}};
   for (const char* name : kRegions) header["regions"][name] = region(checkpoint, name).size();
   nlohmann::json& parameters = header["parameters"] = nlohmann::json::array();
   for (int i = 0; i < model.parameter_count; ++i) {
     const kiln_parameter& p = model.parameters[i];
-    parameters.push_back({{"name", p.name}, {"shape", std::vector<int64_t>(p.shape, p.shape + p.rank)}, {"offset", p.offset}});
+    parameters.push_back(
+        {{"name", p.name}, {"shape", std::vector<int64_t>(p.shape, p.shape + p.rank)}, {"offset", p.offset}});
   }
   const std::string text = header.dump();
-  if (text.size() > kHeaderLimit) throw Failure(fmt::format("{}: the header would have {} bytes, more than {}", path, text.size(), kHeaderLimit));
+  if (text.size() > kHeaderLimit)
+    throw Failure(fmt::format("{}: the header would have {} bytes, more than {}", path, text.size(), kHeaderLimit));
   std::string head(padded(kPreamble + text.size()), '\0');
   std::memcpy(head.data(), kMagic.data(), kMagic.size());
   put_number(head, 8, kVersion);
@@ -83,7 +91,8 @@ void save_checkpoint(FileSystem& files, const std::string& path, const kiln_mode
 Checkpoint load_checkpoint(const std::string& path, const kiln_model& model) {
   const std::string bytes = read_file(path);
   const auto refuse = [&](const std::string& message) { throw DataError(path + ": " + message); };
-  if (bytes.size() < kPreamble || std::string_view(bytes).substr(0, 8) != kMagic) refuse("is no Kiln file: it does not begin with KILNFILE");
+  if (bytes.size() < kPreamble || std::string_view(bytes).substr(0, 8) != kMagic)
+    refuse("is no Kiln file: it does not begin with KILNFILE");
   if (const auto version = read_number<uint32_t>(bytes, 8); version != kVersion) {
     refuse(fmt::format("has version {}, this program reads version {}", version, kVersion));
   }
@@ -91,10 +100,13 @@ Checkpoint load_checkpoint(const std::string& path, const kiln_model& model) {
   if (length > kHeaderLimit || padded(kPreamble + length) > bytes.size()) {
     refuse(fmt::format("its header of {} bytes does not fit into {} bytes; the file is damaged", length, bytes.size()));
   }
-  const uint32_t expected = read_number<uint32_t>(bytes, 12), found = checksum(0, std::string_view(bytes).substr(kChecked));
-  if (expected != found) refuse(fmt::format("checksum is {:08x}, expected {:08x}; the file is damaged or was cut off", found, expected));
+  const uint32_t expected = read_number<uint32_t>(bytes, 12),
+                 found = checksum(0, std::string_view(bytes).substr(kChecked));
+  if (expected != found)
+    refuse(fmt::format("checksum is {:08x}, expected {:08x}; the file is damaged or was cut off", found, expected));
 
-  const nlohmann::json header = nlohmann::json::parse(bytes.begin() + kPreamble, bytes.begin() + static_cast<int64_t>(kPreamble + length), nullptr, false);
+  const nlohmann::json header = nlohmann::json::parse(
+      bytes.begin() + kPreamble, bytes.begin() + static_cast<int64_t>(kPreamble + length), nullptr, false);
   Checkpoint checkpoint;
   std::string graph, fingerprint;
   std::vector<uint64_t> sizes;
@@ -108,7 +120,9 @@ Checkpoint load_checkpoint(const std::string& path, const kiln_model& model) {
   }
   if (graph != model.name) refuse(fmt::format("belongs to the graph '{}', this program is '{}'", graph, model.name));
   if (fingerprint != model.fingerprint) {
-    refuse(fmt::format("was made by another version of the graph '{}' (fingerprint {}, this program has {}); train again", graph, fingerprint, model.fingerprint));
+    refuse(
+        fmt::format("was made by another version of the graph '{}' (fingerprint {}, this program has {}); train again",
+                    graph, fingerprint, model.fingerprint));
   }
   const uint64_t optimizer = model.state_bytes - model.weight_bytes;
   const uint64_t allowed[4] = {model.weight_bytes, optimizer, model.weight_bytes, model.weight_bytes};
@@ -118,8 +132,10 @@ Checkpoint load_checkpoint(const std::string& path, const kiln_model& model) {
     if (sizes[i] != allowed[i] && !(optional && sizes[i] == 0)) {
       refuse(fmt::format("its {} have {} bytes, expected {}", kRegions[i], sizes[i], allowed[i]));
     }
-    if (offset + padded(sizes[i]) > bytes.size()) refuse(fmt::format("has {} bytes, too few for its {}", bytes.size(), kRegions[i]));
-    region(checkpoint, kRegions[i]).assign(bytes.begin() + static_cast<int64_t>(offset), bytes.begin() + static_cast<int64_t>(offset + sizes[i]));
+    if (offset + padded(sizes[i]) > bytes.size())
+      refuse(fmt::format("has {} bytes, too few for its {}", bytes.size(), kRegions[i]));
+    region(checkpoint, kRegions[i])
+        .assign(bytes.begin() + static_cast<int64_t>(offset), bytes.begin() + static_cast<int64_t>(offset + sizes[i]));
     offset += padded(sizes[i]);
   }
   if (offset != bytes.size()) refuse(fmt::format("has {} bytes, expected {}", bytes.size(), offset));

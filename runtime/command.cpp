@@ -1,7 +1,9 @@
 #include "command.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 
+#include <algorithm>
 #include <new>
 #include <ostream>
 #include <thread>
@@ -31,8 +33,9 @@ int run_command(const std::string& name, std::ostream& err, const std::function<
 
 int thread_count(int asked) {
   if (asked > 0) return asked;
-  const unsigned cores = std::thread::hardware_concurrency();
-  return cores == 0 ? 1 : static_cast<int>(cores);
+  cpu_set_t cores;  // those that the process may use, which taskset and containers restrict
+  if (::sched_getaffinity(0, sizeof cores, &cores) == 0) return std::max(1, CPU_COUNT(&cores));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 std::string format_duration(double seconds) {

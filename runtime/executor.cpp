@@ -34,8 +34,12 @@ AlignedMemory::AlignedMemory(uint64_t bytes)
 Executor::Executor(const kiln_program& program, Context& context)
     : program_(program), context_(context), arena_(program.arena_bytes) {}
 
-const kiln_value* Executor::find_input(const std::string& name) const { return find(program_.inputs, program_.input_count, name); }
+const kiln_value* Executor::find_input(const std::string& name) const {
+  return find(program_.inputs, program_.input_count, name);
+}
 
-const kiln_value* Executor::find_output(const std::string& name) const { return find(program_.outputs, program_.output_count, name); }
+const kiln_value* Executor::find_output(const std::string& name) const {
+  return find(program_.outputs, program_.output_count, name);
+}
 
 }  // namespace kiln

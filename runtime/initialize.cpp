@@ -32,8 +32,11 @@ void initialize(const kiln_model& model, uint64_t seed, uint8_t* state) {
           values[i] = (2 * unit_float(bits[i % 4]) - 1) * parameter.scale;
           break;
         }
-        case KILN_NORMAL: values[i] = truncated_normal(seed, static_cast<uint64_t>(p), i) * parameter.scale; break;
-        default: values[i] = parameter.scale;
+        case KILN_NORMAL:
+          values[i] = truncated_normal(seed, static_cast<uint64_t>(p), i) * parameter.scale;
+          break;
+        default:
+          values[i] = parameter.scale;
       }
     }
   }

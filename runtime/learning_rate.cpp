@@ -26,10 +26,14 @@ LearningRateSchedule::Kind parse_schedule(const std::string& name) {
 
 const char* to_string(LearningRateSchedule::Kind kind) {
   switch (kind) {
-    case LearningRateSchedule::Kind::step: return "step";
-    case LearningRateSchedule::Kind::cosine: return "cosine";
-    case LearningRateSchedule::Kind::one_cycle: return "one-cycle";
-    default: return "constant";
+    case LearningRateSchedule::Kind::step:
+      return "step";
+    case LearningRateSchedule::Kind::cosine:
+      return "cosine";
+    case LearningRateSchedule::Kind::one_cycle:
+      return "one-cycle";
+    default:
+      return "constant";
   }
 }
 
@@ -37,8 +41,11 @@ double learning_rate(const LearningRateSchedule& schedule, int64_t step, int64_t
   const double last = static_cast<double>(std::max<int64_t>(total - 1, 1));
   switch (schedule.kind) {
     case LearningRateSchedule::Kind::step:
-      return schedule.rate * std::pow(schedule.drop, static_cast<double>(step / std::max<int64_t>(epoch_steps * schedule.drop_every, 1)));
-    case LearningRateSchedule::Kind::cosine: return half_cosine(schedule.rate, 0, static_cast<double>(step) / last);
+      return schedule.rate *
+             std::pow(schedule.drop,
+                      static_cast<double>(step / std::max<int64_t>(epoch_steps * schedule.drop_every, 1)));
+    case LearningRateSchedule::Kind::cosine:
+      return half_cosine(schedule.rate, 0, static_cast<double>(step) / last);
     case LearningRateSchedule::Kind::one_cycle: {
       const double low = schedule.rate / 25, end = low / 10'000;
       const double top = 0.3 * static_cast<double>(total) - 1;  // PyTorch's pct_start
@@ -46,7 +53,8 @@ double learning_rate(const LearningRateSchedule& schedule, int64_t step, int64_t
       if (at <= top) return half_cosine(low, schedule.rate, top <= 0 ? 1 : at / top);
       return half_cosine(schedule.rate, end, (at - top) / std::max(last - top, 1.0));
     }
-    default: return schedule.rate;
+    default:
+      return schedule.rate;
   }
 }
 

@@ -8,9 +8,9 @@ namespace kiln {
 /// How the learning rate changes over a training run.
 struct LearningRateSchedule {
   enum class Kind { constant, step, cosine, one_cycle } kind = Kind::constant;
-  double rate = 1e-3;      // the constant rate, the first one, or the peak
-  double drop = 0.1;       // step: the factor ...
-  int64_t drop_every = 10; // ... after so many epochs
+  double rate = 1e-3;       // the constant rate, the first one, or the peak
+  double drop = 0.1;        // step: the factor ...
+  int64_t drop_every = 10;  // ... after so many epochs
 };
 
 /// "constant", "step", "cosine" or "one-cycle"; throws UsageError.

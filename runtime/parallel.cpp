@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 #include "program.h"
@@ -27,17 +28,15 @@ void pause() {
 
 thread_local bool inside_task = false;
 
-}  // namespace
-
 // The tickets of the current loop in one word: a generation, how many indices there are and how many are taken. Taking
 // one is a single exchange that fails when the loop is over, so that the caller never waits for a thread that has not
 // taken anything (another process may have its core).
-namespace {
-
 constexpr int kCountBits = 20;
 constexpr uint64_t kCountMask = (uint64_t{1} << kCountBits) - 1;
 
-uint64_t tickets(uint64_t generation, int count) { return generation << (2 * kCountBits) | static_cast<uint64_t>(count) << kCountBits; }
+uint64_t tickets(uint64_t generation, int count) {
+  return generation << (2 * kCountBits) | static_cast<uint64_t>(count) << kCountBits;
+}
 uint64_t taken(uint64_t tickets) { return tickets & kCountMask; }
 uint64_t available(uint64_t tickets) { return (tickets >> kCountBits & kCountMask) - taken(tickets); }
 
@@ -145,41 +144,45 @@ int ThreadPool::run(Task task, void* context, int begin, int count, uint8_t* clo
 constexpr uint64_t kHeader = 64;
 
 Context::~Context() {
-  for (auto& [size, blocks] : free_) {
-    for (void* block : blocks) std::free(static_cast<uint8_t*>(block) - kHeader);
+  for (auto& [size, blocks] : blocks_) {
+    for (void* block : blocks.free) std::free(static_cast<uint8_t*>(block) - kHeader);
   }
 }
 
 void* Context::allocate(uint64_t bytes) {
   const uint64_t size = (bytes + 63) / 64 * 64;
-  {
-    const std::lock_guard lock(mutex_);
-    std::vector<void*>& blocks = free_[size];
-    if (!blocks.empty()) {
-      void* block = blocks.back();
-      blocks.pop_back();
-      return block;
+  const std::lock_guard lock(mutex_);
+  Blocks& blocks = blocks_[size];
+  if (blocks.free.empty()) {
+    // One for every thread at once: which of them comes first in a step is chance, and later steps must find enough.
+    blocks.total += static_cast<size_t>(pool.threads());
+    blocks.free.reserve(blocks.total);  // so that releasing does not allocate
+    for (int i = 0; i < pool.threads(); ++i) {
+      auto* memory = static_cast<uint8_t*>(std::aligned_alloc(64, size + kHeader));
+      if (memory == nullptr) throw std::bad_alloc();
+      std::memcpy(memory, &size, sizeof size);
+      blocks.free.push_back(memory + kHeader);
     }
-    blocks.reserve(64);  // releasing must not allocate
   }
-  auto* memory = static_cast<uint8_t*>(std::aligned_alloc(64, size + kHeader));
-  if (memory == nullptr) throw std::bad_alloc();
-  *reinterpret_cast<uint64_t*>(memory) = size;
-  return memory + kHeader;
+  void* block = blocks.free.back();
+  blocks.free.pop_back();
+  return block;
 }
 
 void Context::release(void* pointer) {
   if (pointer == nullptr) return;
-  const uint64_t size = *reinterpret_cast<uint64_t*>(static_cast<uint8_t*>(pointer) - kHeader);
+  uint64_t size;
+  std::memcpy(&size, static_cast<uint8_t*>(pointer) - kHeader, sizeof size);
   const std::lock_guard lock(mutex_);
-  free_[size].push_back(pointer);
+  blocks_[size].free.push_back(pointer);
 }
 
 }  // namespace kiln
 
 extern "C" {
 
-int kiln_parallel_for(void* context, int (*task)(void* context, int index, uint8_t* closure), int begin, int count, uint8_t* closure) {
+int kiln_parallel_for(void* context, int (*task)(void* context, int index, uint8_t* closure), int begin, int count,
+                      uint8_t* closure) {
   return static_cast<kiln::Context*>(context)->pool.run(task, context, begin, count, closure);
 }
 

@@ -31,8 +31,8 @@ class ThreadPool {
   /// The same for any callable of one int.
   template <class Work>
   void for_each(int count, Work work) {
-    run([](void*, int index, uint8_t* closure) { return (*reinterpret_cast<Work*>(closure))(index), 0; }, nullptr, 0, count,
-        reinterpret_cast<uint8_t*>(&work));
+    run([](void*, int index, uint8_t* closure) { return (*reinterpret_cast<Work*>(closure))(index), 0; }, nullptr, 0,
+        count, reinterpret_cast<uint8_t*>(&work));
   }
 
  private:
@@ -59,8 +59,12 @@ class Context {
   ThreadPool pool;
 
  private:
+  struct Blocks {
+    std::vector<void*> free;
+    size_t total = 0;
+  };
   std::mutex mutex_;
-  std::map<uint64_t, std::vector<void*>> free_;  // by size: a kernel asks for the same ones in every step
+  std::map<uint64_t, Blocks> blocks_;  // by size: a kernel asks for the same ones in every step
 };
 
 }  // namespace kiln
