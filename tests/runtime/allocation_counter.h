@@ -4,7 +4,8 @@
 
 namespace kiln {
 
-/// How often this program has allocated through operator new so far, on any thread.
+/// How often this program has allocated so far, on any thread: through operator new, and through the C library's
+/// functions where these can be replaced (glibc without sanitizers).
 int64_t allocation_count();
 
 }  // namespace kiln

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <filesystem>
 #include <numeric>
 #include <set>
 #include <thread>
 
+#include "allocation_counter.h"
 #include "program.h"
 
 namespace kiln {
@@ -109,6 +111,37 @@ TEST(ThreadPool, ATasksErrorReachesTheCaller) {
     EXPECT_EQ(pool.run(task, nullptr, 0, 10, nullptr), -7);
     EXPECT_EQ(pool.run(task, nullptr, 0, 5, nullptr), 0);  // and is forgotten
   }
+}
+
+int64_t threads_of_this_process() {
+  int64_t threads = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) ++threads;
+  return threads;
+}
+
+TEST(ThreadPool, StartsItsThreadsAtTheBeginningOnly) {
+  ThreadPool pool(3);
+  const int64_t threads = threads_of_this_process();
+  EXPECT_GE(threads, 3);
+  const int64_t allocated = allocation_count();
+  for (int loop = 0; loop < 100; ++loop) pool.for_each(10, [](int) {});
+  EXPECT_EQ(allocation_count(), allocated);
+  EXPECT_EQ(threads_of_this_process(), threads);
+}
+
+TEST(Context, AllocatesOnTheFirstRequestOnly) {
+  Context context(3);
+  const auto loop = [&] {
+    context.pool.for_each(30, [&](int) {
+      void* block = context.allocate(10'000);
+      context.release(block);
+    });
+  };
+  context.release(context.allocate(10'000));  // by one thread
+  const int64_t allocated = allocation_count();
+  EXPECT_GT(allocated, 0);
+  for (int i = 0; i < 100; ++i) loop();  // by any of them, at once
+  EXPECT_EQ(allocation_count(), allocated);
 }
 
 TEST(Context, GivesAlignedMemoryThatNobodyElseHas) {
