@@ -15,6 +15,7 @@
 #include "error.h"
 #include "model_inputs.h"
 #include "predictor.h"
+#include "processor.h"
 
 namespace kiln {
 namespace {
@@ -98,6 +99,7 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     const auto start = std::chrono::steady_clock::now();
     const std::optional<PredictArguments> parsed = parse(arguments, model, environment.out);
     if (!parsed) return 0;
+    require_processor(model);
     predicted_output(model);  // before anything is read: is there something to predict?
     const ModelInputs inputs = model_inputs(model);
     const Checkpoint checkpoint = load_checkpoint(parsed->model, model);

@@ -13,6 +13,7 @@
 #include "error.h"
 #include "model_inputs.h"
 #include "predictor.h"
+#include "processor.h"
 #include "run_folder.h"
 #include "train_arguments.h"
 #include "trainer.h"
@@ -363,6 +364,7 @@ int train_command(const std::vector<std::string>& arguments, const kiln_model& m
   return run_command(fmt::format("{}_train", model.name), environment.err, [&] {
     const std::optional<TrainArguments> parsed = parse_train_arguments(arguments, model, environment.out);
     if (!parsed) return 0;
+    require_processor(model);
     if (!parsed->export_digits.empty()) return export_digits(*parsed, model, environment);
     return TrainingRun(arguments, *parsed, model, environment).run();
   });

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string_view>
+
+#include "program.h"
+
+namespace kiln {
+
+/// Whether this processor has a feature, by the name that a model's target has for it ("avx2", "avx512_zen4"); names
+/// that are no feature of a processor are had by all.
+bool processor_has(std::string_view feature);
+
+/// Throws Failure when the model's tables are of another version than this runtime, or its kernels need something of
+/// the processor that it lacks: better a sentence than an illegal instruction.
+void require_processor(const kiln_model& model, bool (*has)(std::string_view feature) = processor_has);
+
+}  // namespace kiln
