@@ -28,6 +28,11 @@ class Executor {
   /// One call: inputs must be filled in, outputs are valid until the next call.
   void run(uint8_t* state, const kiln_scalars& scalars) { program_.step(&context_, arena_.data(), state, &scalars); }
 
+  /// One kernel of the program, for measuring: its buffers must hold what the kernels before it leave there.
+  void run_kernel(int kernel, uint8_t* state, const kiln_scalars& scalars) {
+    program_.kernels[kernel].run(&context_, arena_.data(), state, &scalars);
+  }
+
   const kiln_program& program() const { return program_; }
   /// The value of that name, or null.
   const kiln_value* find_input(const std::string& name) const;

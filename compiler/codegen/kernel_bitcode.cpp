@@ -91,6 +91,7 @@ std::string kernel_signature(const Program& program, const Kernel& kernel) {
   }
   for (NodeId id : kernel.anchors) text += fmt::format("anchor {}\n", number(id));
   for (NodeId id : kernel.roots) text += fmt::format("root {}\n", number(id));
+  for (NodeId id : kernel.row_sums) text += fmt::format("row sum {}\n", number(id));
   return text;
 }
 

@@ -7,6 +7,7 @@
 #include "passes/expand.h"
 #include "passes/rewrite.h"
 #include "passes/simplify.h"
+#include "passes/split_sums.h"
 
 namespace kiln {
 namespace {
@@ -24,7 +25,8 @@ Graph only_prediction(Graph graph) {
   return without_dead_nodes(graph);
 }
 
-Program compile(const std::string& name, const Graph& graph, const StateLayout& state) {
+Program compile(const std::string& name, const Graph& simple, const StateLayout& state) {
+  const Graph graph = simplify(split_sums(simple));
   return plan(name, graph, fuse(graph, graph.batch), state, graph.batch);
 }
 

@@ -28,7 +28,12 @@ const char* to_string(Role role) {
 
 void Call::fail(const std::string& message) const { throw UserError(location, op.name, message); }
 
-const Node& Tensor::node() const { return graph_->node(id_); }
+Graph& Tensor::graph() const {
+  if (graph_ == nullptr) throw UserError("an empty Tensor is used; assign it an input or an operator's result first");
+  return *graph_;
+}
+
+const Node& Tensor::node() const { return graph().node(id_); }
 
 Initializer zeros() { return {Initializer::Kind::constant, 0}; }
 Initializer ones() { return {Initializer::Kind::constant, 1}; }

@@ -37,7 +37,8 @@ class Tensor {
   Tensor(Graph* graph, NodeId id) : graph_(graph), id_(id) {}
 
   explicit operator bool() const { return graph_ != nullptr; }
-  Graph& graph() const { return *graph_; }
+  /// Throws a UserError when the tensor is empty: declared, but never assigned.
+  Graph& graph() const;
   NodeId id() const { return id_; }
   const Node& node() const;
   const Type& type() const { return node().type; }

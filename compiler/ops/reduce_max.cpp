@@ -12,7 +12,11 @@ namespace {
 
 Type type(const Call& call) { return {reduced_shape(call), ElementType::real}; }
 
-Definition define(const Call& call) { return fold_axes(call, Fold::max); }
+Definition define(const Call& call) {
+  Definition definition = fold_axes(call, Fold::max);
+  definition.compares = true;  // the gradient looks for the largest elements
+  return definition;
+}
 
 // broadcast_to keeps rows without data at zero where the batch itself was reduced.
 std::vector<Tensor> gradient(const GradientCall& call) {

@@ -8,9 +8,10 @@
 // The rules of fusion:
 //  - A contraction or fold is an anchor: it has loops of its own. Element-wise work on its result in the same shape runs
 //    on the register tile (the epilogue), up to values that somebody else needs.
+//  - Sums within each row of an image run in the kernel that makes the row.
 //  - Folds of the same domain that do not depend on each other share one pass.
 //  - Other element-wise nodes are expressions of their consumers, unless recomputing them costs more than storing them.
-//  - What a contraction multiplies is always a buffer; a reshape is a view of one.
+//  - What a contraction multiplies is always a buffer, and so is what is compared for equality; a reshape is a view.
 
 namespace kiln {
 namespace {
@@ -62,6 +63,7 @@ class Fuser {
       }
     }
     for (Kernel& kernel : kernels_) find_leaves(kernel);
+    attach_row_sums();
     name_kernels();
     return std::move(kernels_);
   }
@@ -97,9 +99,8 @@ class Fuser {
     for (const Update& update : graph_.updates) force(update.value);
     for (const Node& node : graph_.nodes) {
       if (is_view(node.id)) force(node.inputs[0]);
-      if (definitions_[node.id] && definitions_[node.id]->contraction) {
-        force(node.inputs[0]);
-        force(node.inputs[1]);
+      if (definitions_[node.id] && (definitions_[node.id]->contraction || definitions_[node.id]->compares)) {
+        for (NodeId input : node.inputs) force(input);
       }
     }
   }
@@ -257,6 +258,58 @@ class Fuser {
       pending.insert(pending.end(), node(id).inputs.begin(), node(id).inputs.end());
     }
     kernel.leaves.assign(leaves.begin(), leaves.end());
+  }
+
+  /// True for sums over the batch and along each row, of a batch of images.
+  bool is_row_sum(NodeId id) const {
+    if (!is_fold_over_axes(id) || definitions_[id]->fold != Fold::sum) return false;
+    const auto& axes = std::get<std::vector<int64_t>>(node(id).attributes.at("axes"));
+    return node(node(id).inputs[0]).type.shape.size() == 4 && std::count(axes.begin(), axes.end(), 0) &&
+           std::count(axes.begin(), axes.end(), 2) && !std::count(axes.begin(), axes.end(), 1);
+  }
+
+  /// A kernel that makes images row by row, so that sums within rows can join it.
+  bool makes_rows(const Kernel& kernel) const {
+    if (kernel.roots.size() != 1 || node(kernel.roots[0]).type.shape.size() != 4 || !has_batch(node(kernel.roots[0]).type.shape)) return false;
+    const Definition& anchor = *definitions_[kernel.anchors[0]];
+    if (anchor.contraction) return has_batch(node(kernel.anchors[0]).type.shape);
+    if (anchor.fold != Fold::none) return false;
+    // Where rows share work with their neighbours (gradients of pooling) they are made in groups.
+    std::vector<NodeId> pending = kernel.roots;
+    std::set<NodeId> seen(kernel.leaves.begin(), kernel.leaves.end());
+    while (!pending.empty()) {
+      const NodeId id = pending.back();
+      pending.pop_back();
+      if (!seen.insert(id).second || is_source(node(id))) continue;
+      if (!definitions_[id]->period.empty()) return false;
+      pending.insert(pending.end(), node(id).inputs.begin(), node(id).inputs.end());
+    }
+    return true;
+  }
+
+  void attach_row_sums() {
+    std::vector<Kernel> kept;
+    for (Kernel& sums : kernels_) {
+      Kernel* producer = nullptr;
+      if (sums.roots == sums.anchors && std::all_of(sums.anchors.begin(), sums.anchors.end(), [&](NodeId id) { return is_row_sum(id); })) {
+        for (Kernel& candidate : kernels_) {
+          if (&candidate == &sums || !makes_rows(candidate)) continue;
+          const NodeId root = candidate.roots[0];
+          const bool reads = std::count(sums.leaves.begin(), sums.leaves.end(), root) > 0;
+          const bool ready = std::all_of(sums.leaves.begin(), sums.leaves.end(), [&](NodeId leaf) { return leaf == root || !reaches_[leaf][root]; });
+          if (reads && ready && node(root).type.shape == node(node(sums.anchors[0]).inputs[0]).type.shape) producer = &candidate;
+        }
+      }
+      if (producer == nullptr) continue;
+      producer->row_sums = sums.anchors;
+      producer->roots.insert(producer->roots.end(), sums.anchors.begin(), sums.anchors.end());
+      find_leaves(*producer);
+      sums.roots.clear();  // moved
+    }
+    for (Kernel& kernel : kernels_) {
+      if (!kernel.roots.empty()) kept.push_back(std::move(kernel));
+    }
+    kernels_ = std::move(kept);
   }
 
   void name_kernels() {

@@ -26,6 +26,7 @@ struct Kernel {
   std::string name;            // "conv2d_1.weight_gradient", unique in the program
   std::vector<NodeId> anchors; // contraction, or the folds of one domain, or the root of element-wise work
   std::vector<NodeId> roots;   // values it writes; every other node in it is an expression
+  std::vector<NodeId> row_sums;  // the last of the roots, where there are any: sums within each row of the first root
   std::vector<NodeId> leaves;  // values it reads: buffers, views of buffers and scalars
 };
 

@@ -8,7 +8,6 @@ using Halide::Func;
 using Halide::RDom;
 using Halide::RVar;
 using Halide::TailStrategy;
-using Halide::Tuple;
 using Halide::Var;
 
 namespace {
@@ -108,7 +107,7 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor) {
         .vectorize(ni, static_cast<int>(kVectorLanes)).unroll(ni).unroll(fi);
     acc.compute_at(sum, n).vectorize(n, static_cast<int>(kVectorLanes)).unroll(n).unroll(f);
     acc.update().reorder(n, f, ri.x, b).vectorize(n, static_cast<int>(kVectorLanes)).unroll(n).unroll(f);
-    return {output, describe("rows", vectors, tile, fmt::format(" block={} group={}", kReductionBlock, group).c_str())};
+    return {output, describe("rows", vectors, tile, fmt::format(" block={} group={}", kReductionBlock, group).c_str()), {}};
   }
 
   Func acc("acc");
@@ -145,6 +144,7 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor) {
     update.unroll(RVar(r[1]));  // one channel: a row of the kernel at once
   }
 
+  if (!kernel.kernel().row_sums.empty()) return with_row_sums(kernel, loops, output, describe("rows", vectors, tile));
   if (worth_threads(kernel, element_count(kernel.node(anchor).type.shape, lanes) * 8)) {
     if (rest.size() >= 2) {
       const Var tasks("tasks");
@@ -158,7 +158,7 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor) {
       else output.parallel(f);
     }
   }
-  return {output, describe("rows", vectors, tile)};
+  return {output, describe("rows", vectors, tile), {}};
 }
 
 Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor) {
@@ -216,7 +216,7 @@ Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor) {
   for (NodeId leaf : kernel.kernel().leaves) {
     if (kernel.node(leaf).type.shape == node.type.shape) output.prefetch(kernel.image(leaf), vo, vo, 1);
   }
-  return {output, describe("transposed rows", vectors, tile)};
+  return {output, describe("transposed rows", vectors, tile), {}};
 }
 
 Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor) {
@@ -317,7 +317,7 @@ Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor) {
     acc_update.unroll(loops.storage[d]);
   }
   if (loops.extents[0] >= vector) output.vectorize(loops.storage[0], vector, TailStrategy::GuardWithIf);
-  return {output, describe("lanes", left_tile, right_tile)};
+  return {output, describe("lanes", left_tile, right_tile), {}};
 }
 
 Recipe contraction_plain(KernelExpressions& kernel, NodeId anchor) {
@@ -333,7 +333,7 @@ Recipe contraction_plain(KernelExpressions& kernel, NodeId anchor) {
   bind_to(kernel, anchor, acc);
   Func output = define_output(kernel, loops);
   acc.compute_root();
-  return {output, "plain"};
+  return {output, "plain", {}};
 }
 
 }  // namespace kiln

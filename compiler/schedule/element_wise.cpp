@@ -35,7 +35,7 @@ Recipe element_wise(KernelExpressions& kernel) {
   const Shape& shape = kernel.node(kernel.kernel().roots.front()).type.shape;
   const Loops loops = loops_of(shape, kernel.program().lanes);
   Func output = define_output(kernel, loops);
-  if (loops.storage.empty()) return {output, "scalar"};
+  if (loops.storage.empty()) return {output, "scalar", {}};
 
   const Var inner = loops.storage[0];
   std::string description = "element-wise";
@@ -43,7 +43,7 @@ Recipe element_wise(KernelExpressions& kernel) {
     if (loops.extents[0] >= 16) output.vectorize(inner, 16, TailStrategy::GuardWithIf);
     if (worth_threads(kernel) && loops.storage.size() > 1) output.parallel(loops.storage.back());
     else if (worth_threads(kernel) && loops.extents[0] >= 8192) output.parallel(inner, 256, TailStrategy::GuardWithIf);
-    return {output, description};
+    return {output, description, {}};
   }
 
   const std::vector<int> period = periods(kernel, loops);
@@ -64,8 +64,9 @@ Recipe element_wise(KernelExpressions& kernel) {
   order.insert(order.end(), outer.begin(), outer.end());
   output.reorder(order).vectorize(inner, static_cast<int>(kVectorLanes));
   if (order.size() == loops.storage.size() && loops.extents[0] <= 64) output.unroll(inner);
+  if (!kernel.kernel().row_sums.empty()) return with_row_sums(kernel, loops, output, description);
   if (worth_threads(kernel) && loops.storage.size() > 1) output.parallel(loops.storage.back());
-  return {output, description};
+  return {output, description, {}};
 }
 
 }  // namespace kiln

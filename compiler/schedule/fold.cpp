@@ -22,11 +22,23 @@ void define(Func& f, const std::vector<Expr>& at, const std::vector<Expr>& value
 
 }  // namespace
 
-// Partial results of `lanes` rows side by side, one set for each index of the outermost dimension when that is folded
-// too (the slabs run in parallel); then a second, small fold in index order. The order depends on shapes only, so the
-// bits are the same for any number of threads.
-Recipe fold_over_batch(KernelExpressions& kernel) {
-  const std::vector<NodeId>& anchors = kernel.kernel().anchors;
+namespace {
+
+/// Folds over the batch as two functions: part(lane, kept..., slab) folds every `width`-th row, total(kept...) the lanes
+/// and slabs in index order. A slab is an index of the outermost dimension, where that is folded too; slabs run in
+/// parallel. The order depends on shapes only, so the bits are the same for any number of threads.
+struct BatchFolds {
+  Func part{"part"}, total{"total"};
+  Loops loops;  // of the results, without the batch
+  RDom rows, lanes;
+  Var lane{"lane"}, slab{"slab"};
+  int width = 0;    // lanes side by side
+  int tile = 1;     // kept features side by side, so that the additions overlap
+  bool slabs = false;
+  size_t count = 0;
+};
+
+BatchFolds define_folds(KernelExpressions& kernel, const std::vector<NodeId>& anchors) {
   const Node& first = kernel.node(anchors[0]);
   const Definition& definition = kernel.definition(anchors[0]);
   const auto& axes = std::get<std::vector<int64_t>>(first.attributes.at("axes"));
@@ -35,105 +47,139 @@ Recipe fold_over_batch(KernelExpressions& kernel) {
   const size_t rank = input.size();
   const auto folded = [&](size_t axis) { return std::count(axes.begin(), axes.end(), static_cast<int64_t>(axis)) > 0; };
 
-  const Loops loops = loops_of(first.type.shape, lanes);  // of the result, without the batch
-  const bool slabs = rank > 2 && folded(1);
+  BatchFolds f;
+  f.count = anchors.size();
+  f.loops = loops_of(first.type.shape, lanes);
+  f.slabs = rank > 2 && folded(1);
+  if (rank > 1 && !folded(rank - 1)) f.tile = divisor(static_cast<int>(input[rank - 1]), 4);
+  f.width = static_cast<int>(kVectorLanes);
+  while (f.width * 2 <= 64 && lanes % (f.width * 2) == 0 && f.width / kVectorLanes * f.tile < 4) f.width *= 2;
 
-  // Lanes times a tile of kept features fill some registers, so that the additions overlap.
-  int tile = 1;
-  const bool keeps_inner = rank > 1 && !folded(rank - 1) && (rank > 2 || !slabs);
-  if (keeps_inner) tile = divisor(static_cast<int>(input[rank - 1]), 4);
-  int width = static_cast<int>(kVectorLanes);
-  while (width * 2 <= 64 && lanes % (width * 2) == 0 && width / kVectorLanes * tile < 4) width *= 2;
-
-  // part(lane, kept..., slab)
-  const Var lane("lane"), slab("slab");
-  std::vector<Expr> part_at = {lane};
-  for (const Var& v : loops.storage) part_at.emplace_back(v);
-  if (slabs) part_at.emplace_back(slab);
-  std::vector<Halide::Range> domain = {{0, static_cast<int>(lanes / width)}};
+  std::vector<Expr> part_at = {f.lane};
+  for (const Var& v : f.loops.storage) part_at.emplace_back(v);
+  if (f.slabs) part_at.emplace_back(f.slab);
+  std::vector<Halide::Range> domain = {{0, static_cast<int>(lanes / f.width)}};
   std::vector<size_t> domain_axes;  // from the innermost out
   for (size_t axis = rank; axis-- > 1;) {
-    if (!folded(axis) || (slabs && axis == 1)) continue;
+    if (!folded(axis) || (f.slabs && axis == 1)) continue;
     domain.emplace_back(0, static_cast<int>(input[axis]));
     domain_axes.push_back(axis);
   }
-  const RDom r(domain);
-  const Expr row = lane + width * r[0];
+  f.rows = RDom(domain);
+  const Expr row = f.lane + f.width * f.rows[0];
   Index reduction;  // in the order of `axes`
   for (int64_t axis : axes) {
+    const auto at = std::find(domain_axes.begin(), domain_axes.end(), axis) - domain_axes.begin();
     if (axis == 0) reduction.push_back(row);
-    else if (slabs && axis == 1) reduction.emplace_back(slab);
-    else reduction.emplace_back(r[1 + static_cast<int>(std::find(domain_axes.begin(), domain_axes.end(), axis) - domain_axes.begin())]);
+    else if (f.slabs && axis == 1) reduction.emplace_back(f.slab);
+    else reduction.emplace_back(f.rows[1 + static_cast<int>(at)]);
   }
 
-  Func part("part"), total("total");
-  std::vector<Expr> zero, sums, totals;
-  const size_t count = anchors.size();
-  for (size_t i = 0; i < count; ++i) {
-    const Expr none = identity(definition.fold, Halide::Float(32));
-    zero.push_back(none);
-    const Expr value = Halide::select(row < kernel.count(), kernel.folded(anchors[i], loops.at, reduction), none);
-    sums.push_back(value);
+  const Expr none = identity(definition.fold, Halide::Float(32));
+  const std::vector<Expr> nothing(f.count, none);
+  std::vector<Expr> parts, totals;
+  define(f.part, part_at, nothing);
+  for (size_t i = 0; i < f.count; ++i) {
+    const Expr value = Halide::select(row < kernel.count(), kernel.folded(anchors[i], f.loops.at, reduction), none);
+    parts.push_back(combine(definition.fold, element(f.part, part_at, i, f.count), value));
   }
-  define(part, part_at, zero);
-  for (size_t i = 0; i < count; ++i) sums[i] = combine(definition.fold, element(part, part_at, i, count), sums[i]);
-  define(part, part_at, sums);
+  define(f.part, part_at, parts);
 
-  std::vector<Halide::Range> second = {{0, width}};
-  if (slabs) second.emplace_back(0, static_cast<int>(input[1]));
-  const RDom q(second);
-  std::vector<Expr> total_at, read_at = {Expr(q[0])};
-  for (const Var& v : loops.storage) {
+  std::vector<Halide::Range> second = {{0, f.width}};
+  if (f.slabs) second.emplace_back(0, static_cast<int>(input[1]));
+  f.lanes = RDom(second);
+  std::vector<Expr> total_at, read_at = {Expr(f.lanes[0])};
+  for (const Var& v : f.loops.storage) {
     total_at.emplace_back(v);
     read_at.emplace_back(v);
   }
-  if (slabs) read_at.emplace_back(q[1]);
-  define(total, total_at, zero);
-  for (size_t i = 0; i < count; ++i) {
-    totals.push_back(combine(definition.fold, element(total, total_at, i, count), element(part, read_at, i, count)));
+  if (f.slabs) read_at.emplace_back(f.lanes[1]);
+  define(f.total, total_at, nothing);
+  for (size_t i = 0; i < f.count; ++i) {
+    totals.push_back(combine(definition.fold, element(f.total, total_at, i, f.count), element(f.part, read_at, i, f.count)));
   }
-  define(total, total_at, totals);
-  for (size_t i = 0; i < count; ++i) {
-    kernel.bind(anchors[i], [total, i, count](const Index& at) {
+  define(f.total, total_at, totals);
+  return f;
+}
+
+/// Vectors of lanes, tiles of kept features, then the folded dimensions, then the kept ones.
+void order_loops(BatchFolds& f) {
+  const int vector = static_cast<int>(kVectorLanes);
+  f.part.vectorize(f.lane, vector).unroll(f.lane);
+  f.total.update().atomic().vectorize(f.lanes[0], vector);
+  auto update = f.part.update();
+  const Var tile("tile");
+  std::vector<Halide::VarOrRVar> order = {f.lane};
+  if (f.tile > 1) {
+    update.split(f.loops.storage[0], f.loops.storage[0], tile, f.tile);
+    order.emplace_back(tile);
+  }
+  for (int d = 0; d < f.rows.dimensions(); ++d) order.emplace_back(RVar(f.rows[d]));
+  for (const Var& v : f.loops.storage) order.emplace_back(v);
+  if (f.slabs) order.emplace_back(f.slab);
+  update.reorder(order).vectorize(f.lane, vector).unroll(f.lane);
+  if (f.tile > 1) update.unroll(tile);
+}
+
+}  // namespace
+
+Recipe fold_over_batch(KernelExpressions& kernel) {
+  const std::vector<NodeId>& anchors = kernel.kernel().anchors;
+  BatchFolds f = define_folds(kernel, anchors);
+  for (size_t i = 0; i < f.count; ++i) {
+    kernel.bind(anchors[i], [total = f.total, i, count = f.count](const Index& at) {
       return element(total, std::vector<Expr>(at.rbegin(), at.rend()), i, count);
     });
   }
-  Func output = define_output(kernel, loops);
+  Func output = define_output(kernel, f.loops);
+  f.part.compute_root();
+  f.total.compute_root();
+  order_loops(f);
+  const std::vector<Var>& kept = f.loops.storage;
+  if (!kept.empty() && f.loops.extents[0] >= 16) output.vectorize(kept[0], 16, Halide::TailStrategy::GuardWithIf);
 
-  // Schedule.
-  const int64_t work = element_count(input, lanes);
-  const bool threads = worth_threads(kernel, work);
-  part.compute_root().vectorize(lane, static_cast<int>(kVectorLanes)).unroll(lane);
-  total.compute_root();
-  total.update().atomic().vectorize(q[0], static_cast<int>(kVectorLanes));
-  if (!loops.storage.empty() && loops.extents[0] >= 16) output.vectorize(loops.storage[0], 16, Halide::TailStrategy::GuardWithIf);
-
-  auto update = part.update();
-  std::vector<Halide::VarOrRVar> order = {lane};
-  std::vector<Halide::VarOrRVar> outer;
-  if (keeps_inner && tile > 1) {
-    const Var in("tile");
-    update.split(loops.storage[0], loops.storage[0], in, tile);
-    order.emplace_back(in);
-  }
-  for (int d = 0; d < r.dimensions(); ++d) order.emplace_back(RVar(r[d]));
-  for (const Var& v : loops.storage) order.emplace_back(v);
-  if (slabs) order.emplace_back(slab);
-  update.reorder(order).vectorize(lane, static_cast<int>(kVectorLanes)).unroll(lane);
-  if (keeps_inner && tile > 1) update.unroll(Var("tile"));
-  if (threads && slabs) {
-    part.parallel(slab);
-    update.parallel(slab);
-  } else if (threads && !loops.storage.empty()) {
+  const Shape& input = kernel.node(kernel.node(anchors[0]).inputs[0]).type.shape;
+  const bool threads = worth_threads(kernel, element_count(input, kernel.program().lanes));
+  if (threads && f.slabs) {
+    f.part.parallel(f.slab);
+    f.part.update().parallel(f.slab);
+  } else if (threads && !kept.empty()) {
     // Of the kept dimensions the outermost that is not 1.
-    size_t d = loops.storage.size() - 1;
-    while (d > 0 && loops.extents[d] == 1) --d;
-    const int extent = loops.extents[d] / (d == 0 ? tile : 1);
+    size_t d = kept.size() - 1;
+    while (d > 0 && f.loops.extents[d] == 1) --d;
+    const int extent = f.loops.extents[d] / (d == 0 ? f.tile : 1);
     const int task = std::max(1, extent / 32);
-    if (task > 1) update.parallel(loops.storage[d], task, Halide::TailStrategy::GuardWithIf);
-    else update.parallel(loops.storage[d]);
+    if (task > 1) f.part.update().parallel(kept[d], task, Halide::TailStrategy::GuardWithIf);
+    else f.part.update().parallel(kept[d]);
   }
-  return {output, fmt::format("fold over batch: lanes={} tile={}{}", width, tile, slabs ? " slabs" : "")};
+  return {output, fmt::format("fold over batch: lanes={} tile={}{}", f.width, f.tile, f.slabs ? " slabs" : ""), {}};
+}
+
+Recipe with_row_sums(KernelExpressions& kernel, const Loops& loops, Func rows, std::string description) {
+  const NodeId root = kernel.kernel().roots[0];
+  kernel.bind(root, [rows](const Index& at) {
+    Index storage(at.rbegin(), at.rend());
+    std::rotate(storage.begin(), storage.end() - 1, storage.end());
+    return Expr(rows(storage));
+  });
+  Func output("output"), sums("sums");
+  output(loops.storage) = rows(loops.storage);
+  bind_dense(output, loops);
+  BatchFolds f = define_folds(kernel, kernel.kernel().row_sums);
+  std::vector<Expr> at(f.loops.storage.begin(), f.loops.storage.end()), values;
+  for (size_t i = 0; i < f.count; ++i) values.push_back(element(f.total, at, i, f.count));
+  define(sums, at, values);
+  bind_dense(sums, f.loops);
+
+  const Var row = loops.storage.back();  // of the same name in both
+  order_loops(f);
+  output.vectorize(loops.storage[0], static_cast<int>(kVectorLanes)).parallel(row);
+  sums.parallel(row);
+  output.compute_with(sums, row);
+  rows.compute_at(sums, row);
+  f.part.compute_at(sums, row);
+  f.total.compute_at(sums, row);
+  return {output, description + fmt::format(", row sums: lanes={} tile={}", f.width, f.tile), sums};
 }
 
 Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor) {
@@ -168,13 +214,13 @@ Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor) {
       total.update().parallel(loops.storage.back());
       output.parallel(loops.storage.back());
     }
-    return {output, "fold of rows"};
+    return {output, "fold of rows", {}};
   }
   total.compute_root();
   if (static_cast<int>(definition.extents.back()) % kVectorLanes == 0 && loops.storage.size() > 0 && definition.fold == Fold::sum) {
     total.update().atomic().vectorize(RVar(r[0]), static_cast<int>(kVectorLanes));
   }
-  return {output, "fold"};
+  return {output, "fold", {}};
 }
 
 }  // namespace kiln

@@ -40,7 +40,9 @@ Recipe apply(KernelExpressions& kernel) {
 ScheduledKernel schedule(const Program& program, const Kernel& kernel) {
   KernelExpressions expressions(program, kernel);
   Recipe recipe = apply(expressions);
-  return {Halide::Pipeline(recipe.output), expressions.arguments(), recipe.description};
+  std::vector<Func> outputs = {recipe.output};
+  if (recipe.row_sums.defined()) outputs.push_back(recipe.row_sums);
+  return {Halide::Pipeline(outputs), expressions.arguments(), recipe.description};
 }
 
 Loops loops_of(const Shape& shape, int64_t lanes) {
@@ -59,12 +61,17 @@ Loops loops_of(const Shape& shape, int64_t lanes) {
 }
 
 Func define_output(KernelExpressions& kernel, const Loops& loops) {
-  const std::vector<NodeId>& roots = kernel.kernel().roots;
+  const size_t count = kernel.kernel().roots.size() - kernel.kernel().row_sums.size();
   std::vector<Expr> values;
-  for (NodeId root : roots) values.push_back(kernel.value(root, loops.at));
+  for (size_t i = 0; i < count; ++i) values.push_back(kernel.value(kernel.kernel().roots[i], loops.at));
   Func output("output");
   if (values.size() == 1) output(loops.storage) = values[0];
   else output(loops.storage) = Halide::Tuple(values);
+  if (kernel.kernel().row_sums.empty()) bind_dense(output, loops);
+  return output;
+}
+
+void bind_dense(Func& output, const Loops& loops) {
   bool first = true;  // Halide gives the others the bounds of the first
   for (auto& buffer : output.output_buffers()) {
     int stride = 1;
@@ -78,7 +85,6 @@ Func define_output(KernelExpressions& kernel, const Loops& loops) {
     first = false;
   }
   for (size_t d = 0; d < loops.storage.size(); ++d) output.bound(loops.storage[d], 0, loops.extents[d]);
-  return output;
 }
 
 int divisor(int extent, int limit) {

@@ -19,6 +19,7 @@ ScheduledKernel schedule(const Program& program, const Kernel& kernel);
 struct Recipe {
   Halide::Func output;
   std::string description;
+  Halide::Func row_sums;  // defined where the kernel has row sums
 };
 
 /// A contraction whose result has the batch: vectors of rows times a tile of features in registers.
@@ -49,8 +50,15 @@ struct Loops {
 };
 Loops loops_of(const Shape& shape, int64_t lanes);
 
-/// Defines the kernel's output at `loops` from its roots, with the bounds and strides of dense buffers.
+/// Defines the kernel's output at `loops` from its roots (all but row sums), with the bounds and strides of dense buffers.
 Halide::Func define_output(KernelExpressions& kernel, const Loops& loops);
+
+/// Gives a function's buffers the bounds and strides of dense storage.
+void bind_dense(Halide::Func& output, const Loops& loops);
+
+/// For a kernel with row sums: `rows`, whose loops are scheduled but for the outermost, is computed a row at a time;
+/// each row is then copied out and summed while it is in the cache. Returns output and sums, parallel over rows.
+Recipe with_row_sums(KernelExpressions& kernel, const Loops& loops, Halide::Func rows, std::string description);
 
 /// The largest divisor of `extent` that is at most `limit`.
 int divisor(int extent, int limit);
