@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <charconv>
 #include <new>
 #include <ostream>
 #include <thread>
@@ -29,6 +30,16 @@ int run_command(const std::string& name, std::ostream& err, const std::function<
   } catch (const std::exception& error) {
     return report(error.what(), static_cast<int>(ExitCode::failure));
   }
+}
+
+std::function<std::string(const std::string&)> number_from(double low, double high) {
+  return [low, high](const std::string& text) -> std::string {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool number = error == std::errc() && end == text.data() + text.size();
+    if (number && value >= low && value <= high) return {};  // not true of a NaN
+    return fmt::format("'{}' is not a number from {} to {}", text, low, high);
+  };
 }
 
 int thread_count(int asked) {

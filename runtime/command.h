@@ -23,6 +23,9 @@ struct CommandEnvironment {
 /// belongs to it.
 int run_command(const std::string& name, std::ostream& err, const std::function<int()>& work);
 
+/// For CLI11's check(): a number from `low` to `high`, in a message without CLI11's strings of zeros.
+std::function<std::string(const std::string&)> number_from(double low, double high);
+
 /// The threads to use: as asked, or (0) as many as the process may run on.
 int thread_count(int asked);
 

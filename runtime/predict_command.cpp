@@ -58,7 +58,7 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
       ->option_text("FILE");
   app.add_option("--threads", result.threads, "Threads to use (all cores)")
       ->option_text("N")
-      ->check(CLI::Range(1, 1024));
+      ->check(number_from(1, 1024));
   app.add_flag("--quiet", result.quiet, "Print nothing but errors");
   app.add_flag("--json", result.json, "Print the result as one JSON object, nothing else");
   try {

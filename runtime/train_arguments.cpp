@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <ostream>
 
+#include "command.h"
 #include "error.h"
 
 namespace kiln {
@@ -69,7 +69,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
                                    options.validation_split)),
         "validation_split")
       ->option_text("PART")
-      ->check(CLI::Range(0.0, 0.99))
+      ->check(number_from(0.0, 0.99))
       ->group(group);
   lasts(app.add_option("--augment", options.augment,
                        "Random distortion of training images: rotation=10,shift=2,zoom=0.1,shear=5"),
@@ -80,7 +80,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
                        "Rows of built-in synthetic digits to train on (20000; 4000 more to test)"),
         "digits")
       ->option_text("N")
-      ->check(CLI::Range(int64_t{64}, int64_t{10'000'000}))
+      ->check(number_from(64, 10'000'000))
       ->group(group);
   app.add_option("--export-digits", result.export_digits,
                  "Write the built-in digits as CSV files to this folder, and end")
@@ -90,13 +90,13 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
   group = "Training";
   lasts(app.add_option("--epochs", options.epochs, fmt::format("Passes over the data ({})", options.epochs)), "epochs")
       ->option_text("N")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(number_from(1, 1'000'000))
       ->group(group);
   lasts(app.add_option("--learning-rate", options.learning_rate,
                        fmt::format("The rate, or the schedule's peak ({})", options.learning_rate)),
         "learning_rate")
       ->option_text("RATE")
-      ->check(CLI::PositiveNumber)
+      ->check(number_from(1e-30, 1e30))
       ->group(group);
   lasts(app.add_option("--schedule", options.schedule,
                        "constant, step (a tenth every 10 epochs), cosine (down to 0) or one-cycle (constant)"),
@@ -106,18 +106,18 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->group(group);
   lasts(app.add_option("--seed", options.seed, fmt::format("Of every random number ({})", options.seed)), "seed")
       ->option_text("N")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_from(0, 2'147'483'647))
       ->group(group);
   lasts(app.add_option("--average", options.average,
                        "Predict with a moving average of the weights with this decay: 0.999"),
         "average")
       ->option_text("DECAY")
-      ->check(CLI::Range(0.0, 0.999999))
+      ->check(number_from(0.0, 0.999999))
       ->group(group);
   lasts(app.add_option("--early-stopping", options.early_stopping, "Stop after so many epochs without a better one"),
         "early_stopping")
       ->option_text("PATIENCE")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(number_from(1, 1'000'000))
       ->group(group);
   lasts(app.add_option("--monitor", options.monitor,
                        "What says which epoch is best: val_loss, val_accuracy... (val_loss)"),
@@ -129,7 +129,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->group(group);
   app.add_option("--threads", result.threads, "Threads to use (all cores)")
       ->option_text("N")
-      ->check(CLI::Range(1, 1024))
+      ->check(number_from(1, 1024))
       ->group(group);
   app.add_option("--resume", result.resume, "Go on from this state, with its options")
       ->option_text("STATE")
@@ -139,7 +139,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->group(group);
   lasts(app.add_option("--overfit", options.overfit, "Learn the first N rows by heart, a sanity check"), "overfit")
       ->option_text("N")
-      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000'000}))
+      ->check(number_from(1, 1'000'000'000))
       ->group(group);
 
   group = "Results";
@@ -173,9 +173,6 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
     if (option->count() > 0) result.given.push_back(given);
   }
 
-  if (!std::isfinite(options.learning_rate)) throw UsageError("--learning-rate must be a number above 0");
-  if (std::isnan(options.validation_split)) throw UsageError("--validation-split must be a number from 0 to 0.99");
-  if (std::isnan(options.average)) throw UsageError("--average must be a number from 0 to 0.999999");
   if (!result.resume.empty() && !result.export_digits.empty())
     throw UsageError("--export-digits does not train: leave out --resume");
   if (!options.train.empty() && options.digits > 0)

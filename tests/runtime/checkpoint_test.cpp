@@ -159,6 +159,19 @@ TEST_F(CheckpointTest, SaysWhatWasExpectedAndFound) {
             "its optimizer have 255 bytes, expected 256");
 }
 
+TEST_F(CheckpointTest, EndsWhereItsHeaderSays) {
+  EXPECT_EQ(message_after([](std::string& bytes) {
+              bytes.append(64, '\0');
+              sign(bytes);
+            }),
+            "has 1792 bytes, expected 1728");
+  EXPECT_EQ(message_after([](std::string& bytes) {
+              bytes.resize(bytes.size() - 64);
+              sign(bytes);
+            }),
+            "has 1664 bytes, too few for its best");
+}
+
 // Damage anywhere is found; nothing crashes.
 TEST_F(CheckpointTest, FlippedBitsAreFound) {
   for (size_t at = 0; at < whole_.size(); at += at < 64 ? 1 : 7) {

@@ -57,18 +57,37 @@ TEST(ThreadPool, ALoopSeesWhatTheOneBeforeWrote) {
   }
 }
 
+// Longer than anybody spins before it sleeps.
+void be_busy() {
+  std::atomic<int> count = 0;
+  while (count < 400'000) ++count;
+}
+
 TEST(ThreadPool, WorkersThatFellAsleepWakeUp) {
   ThreadPool pool(3);
-  for (int loop = 0; loop < 50; ++loop) {
-    // Longer than anybody spins: the workers sleep at the loop's beginning, and the caller at its end.
-    const auto busy = [] {
-      std::atomic<int> count = 0;
-      while (count < 400'000) ++count;
-    };
-    busy();
+  for (int loop = 0; loop < 20; ++loop) {
+    be_busy();
+    // Each of three tasks waits for the other two: it takes three threads to end this.
+    std::atomic<int> begun = 0;
+    std::atomic<bool> alone = false;
+    pool.for_each(3, [&](int) {
+      ++begun;
+      for (int look = 0; begun < 3 && !alone; ++look) {
+        if (look == 10'000'000) alone = true;
+        std::this_thread::yield();
+      }
+    });
+    ASSERT_FALSE(alone);
+  }
+}
+
+TEST(ThreadPool, ACallerThatFellAsleepWakesUp) {
+  ThreadPool pool(3);
+  const auto caller = std::this_thread::get_id();
+  for (int loop = 0; loop < 20; ++loop) {
     std::atomic<int> done = 0;
-    pool.for_each(4, [&](int i) {
-      if (i != 0) busy();
+    pool.for_each(4, [&](int) {
+      if (std::this_thread::get_id() != caller) be_busy();
       ++done;
     });
     ASSERT_EQ(done, 4);

@@ -71,7 +71,11 @@ TEST(TrainArguments, ContradictionsAreNamed) {
   EXPECT_EQ(usage_error({"--train", "a.csv", "--digits", "100"}),
             "--train and --digits exclude each other: give one of them");
   EXPECT_EQ(usage_error({"--submission", "s.csv"}), "--submission needs --test FILE, the rows to predict");
-  EXPECT_EQ(usage_error({"--epochs", "0"}), "--epochs: Value 0 not in range 1 to 1000000; see --help");
+  EXPECT_EQ(usage_error({"--epochs", "0"}), "--epochs: '0' is not a number from 1 to 1000000; see --help");
+  EXPECT_EQ(usage_error({"--seed", "-1"}), "--seed: '-1' is not a number from 0 to 2147483647; see --help");
+  EXPECT_EQ(usage_error({"--average", "nan"}), "--average: 'nan' is not a number from 0 to 0.999999; see --help");
+  EXPECT_EQ(usage_error({"--learning-rate", "1e-3x"}),
+            "--learning-rate: '1e-3x' is not a number from 1e-30 to 1e+30; see --help");
   EXPECT_EQ(usage_error({"--epoch", "3"}), "unknown argument --epoch; see --help");
 }
 

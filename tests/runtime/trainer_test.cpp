@@ -103,6 +103,32 @@ TEST_F(TrainerTest, ValidationIsTheMeanOverRowsThoughTheLastBatchIsSmaller) {
   EXPECT_NEAR(value_of(trainer, "val_loss"), sum / 21, 1e-6);  // f32 sums in another order
 }
 
+TEST_F(TrainerTest, ValidatesTheAverageWhereThereIsOne) {
+  TrainingOptions all = options(1);
+  all.average = 0.9;
+  Trainer trainer(model_, context_, all, dataset_);
+  trainer.run_epoch(go_on);
+  const auto validated = [&](const std::vector<uint8_t>& weights) {
+    Executor executor(*model_.evaluate, context_);
+    BatchLoader loader(executor, dataset_);
+    std::vector<uint8_t> copy = weights;
+    MetricSums sums(*model_.evaluate);
+    for (int32_t first = 79; first < 100; first += 6) {
+      std::vector<int32_t> rows;
+      for (int32_t row = first; row < std::min(100, first + 6); ++row) rows.push_back(row);
+      const auto count = static_cast<int32_t>(rows.size());
+      loader.load(rows.data(), count);
+      executor.run(copy.data(), {.learning_rate = 0, .step = 0, .seed = 1, .count = count});
+      const float means[] = {*executor.real(*executor.find_output("loss")),
+                             *executor.real(*executor.find_output("accuracy"))};
+      sums.add(means, count);
+    }
+    return sums.mean(0);
+  };
+  EXPECT_EQ(value_of(trainer, "val_loss"), validated(trainer.checkpoint().average));
+  EXPECT_NE(value_of(trainer, "val_loss"), validated(trainer.checkpoint().weights));
+}
+
 TEST_F(TrainerTest, GoesOnBitForBitFromAnEpochsEnd) {
   TrainingOptions all = options();
   all.average = 0.9;
@@ -180,6 +206,28 @@ TEST_F(TrainerTest, AnotherSeedIsAnotherRun) {
   other_options.seed = 2;
   Trainer other(model_, context_, other_options, dataset_);
   EXPECT_NE(one.checkpoint().weights, other.checkpoint().weights);
+}
+
+TEST_F(TrainerTest, KnowsTheBestEpochByAccuracyAndByLoss) {
+  for (const std::string monitor : {"val_accuracy", "val_loss"}) {
+    TrainingOptions all = options(8);
+    all.learning_rate = 0.01;  // slowly, so that the first epoch is not the best
+    all.monitor = monitor;
+    Trainer trainer(model_, context_, all, dataset_);
+    const double sign = monitor == "val_loss" ? -1 : 1;
+    double best = 0;
+    int64_t best_epoch = 0;
+    while (!trainer.done()) {
+      trainer.run_epoch(go_on);
+      const double value = value_of(trainer, monitor);
+      const bool better = best_epoch == 0 || sign * value > sign * best;
+      if (better) best = value, best_epoch = trainer.epoch();
+      EXPECT_EQ(trainer.improved(), better);
+    }
+    EXPECT_GT(best_epoch, 1);
+    EXPECT_EQ(trainer.best_epoch(), best_epoch);
+    EXPECT_EQ(trainer.best_value(), best);
+  }
 }
 
 TEST_F(TrainerTest, StopsEarlyAfterThePatience) {
