@@ -8,9 +8,9 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "autodiff/gradient.h"
 #include "codegen/kernel_bitcode.h"
 #include "codegen/model.h"
+#include "driver/documentation.h"
 #include "driver/picture.h"
 #include "driver/pipeline.h"
 #include "driver/print.h"
@@ -41,7 +41,7 @@ void write_file(const std::filesystem::path& path, const std::string& contents) 
   std::filesystem::rename(temporary, path);
 }
 
-/// Prints one stage: graph, gradient, program, recipes, stmt, llvm, asm, dot or gradient-dot.
+/// Prints one stage: graph, gradient, program, recipes, stmt, llvm, asm, dot, gradient-dot or operators.
 void dump(const Options& options, const Model& model) {
   const std::string& stage = options.dump;
   CompileOptions compile;
@@ -49,6 +49,7 @@ void dump(const Options& options, const Model& model) {
   compile.threads = options.threads;
   if (stage == "graph") std::cout << print(model.graph);
   else if (stage == "gradient") std::cout << print(model.state_graph);
+  else if (stage == "operators") std::cout << operator_table();
   else if (stage == "dot") std::cout << model.dot;
   else if (stage == "gradient-dot") std::cout << model.gradient_dot;
   else if (stage == "llvm") std::cout << compile_llvm(model, compile);
@@ -115,8 +116,8 @@ int main(int argc, char** argv) {
   app.add_option("--out", options.out, "Folder for <graph>.o, <graph>.h and the pictures (default: generated/<graph>)");
   app.add_option("--target", options.target, "Halide target of the kernels, such as x86-64-linux-avx2-fma (default: this machine)");
   app.add_option("--threads", options.threads, "Kernels compiled at a time (default: one for each processor)")->check(CLI::NonNegativeNumber);
-  app.add_option("--dump", options.dump, "Print a stage instead of compiling: graph, gradient, program, recipes, stmt, llvm, asm, dot, gradient-dot")
-      ->check(CLI::IsMember({"graph", "gradient", "program", "recipes", "stmt", "llvm", "asm", "dot", "gradient-dot"}));
+  app.add_option("--dump", options.dump, "Print a stage instead of compiling: graph, gradient, program, recipes, stmt, llvm, asm, dot, gradient-dot, operators")
+      ->check(CLI::IsMember({"graph", "gradient", "program", "recipes", "stmt", "llvm", "asm", "dot", "gradient-dot", "operators"}));
   app.add_option("--kernel", options.kernel, "With --dump recipes or stmt: only this kernel, such as conv2d_1.weight_gradient");
   app.add_flag("--quiet", options.quiet, "Print errors only");
   app.add_flag("--json", options.json, "Print one JSON object when done");
