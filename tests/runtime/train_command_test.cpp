@@ -287,6 +287,7 @@ TEST_F(CommandTest, PredictsTheSubmissionAgain) {
   ASSERT_EQ(train({"--train", train_, "--epochs", "3", "--average", "0.9", "--test", test_, "--run-folder", run_}).code,
             0);
   const std::string out = folder_.file("out.csv"), probabilities = folder_.file("probabilities.csv");
+  std::string first;
   for (const char* file : {"/model.kiln", "/last.kiln"}) {  // the averaged weights, of either
     const Result result = predict(
         {"--model", run_ + file, "--test", test_, "--out", out, "--probabilities", probabilities, "--labels", labels_});
@@ -296,6 +297,8 @@ TEST_F(CommandTest, PredictsTheSubmissionAgain) {
                  "30 rows of .*test.csv predicted in [0-9.]+s\naccuracy: [0-9.]+% \\([0-9]+ of 30\\)\n"
                  "submission: .*out.csv\nprobabilities: .*probabilities.csv\n");
     EXPECT_EQ(read_file(probabilities).substr(0, 16), "ImageId,0,1,2\n1,");
+    if (first.empty()) first = read_file(probabilities);
+    EXPECT_EQ(read_file(probabilities), first);
   }
 }
 
