@@ -116,16 +116,19 @@ void create_folders(FileSystem& files, const std::string& path) {
 }
 
 std::string read_file(const std::string& path) {
-  const auto refuse = [&](int error) { throw DataError(fmt::format("{}: cannot be read: {}", path, std::strerror(error))); };
+  const auto refuse = [&](int error) {
+    throw DataError(fmt::format("{}: cannot be read: {}", path, std::strerror(error)));
+  };
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) refuse(errno);
   struct stat status = {};
   std::string contents;
   int error = ::fstat(file, &status) < 0 ? errno : S_ISDIR(status.st_mode) ? EISDIR : 0;
-  if (error == 0) contents.resize(static_cast<size_t>(status.st_size));
+  // One byte more than there should be, so that the end is seen without the file being copied into a larger string.
+  if (error == 0) contents.resize(static_cast<size_t>(status.st_size) + 1);
   size_t done = 0;
   while (error == 0) {
-    if (done == contents.size()) contents.resize(done + (S_ISREG(status.st_mode) ? 1 : 1 << 20));  // one more: is this the end?
+    if (done == contents.size()) contents.resize(2 * done + (1 << 16));  // a pipe, or a file that grows
     const ssize_t count = ::read(file, contents.data() + done, contents.size() - done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) error = errno;

@@ -28,15 +28,22 @@ std::string labels_beside(const std::string& path) {
 
 }  // namespace
 
-Dataset load_dataset(const std::string& path, const std::vector<int64_t>& shape, int32_t classes, const std::string& labels_path) {
+Dataset load_dataset(const std::string& path, const std::vector<int64_t>& shape, int32_t classes,
+                     const std::string& labels_path) {
   const std::string bytes = read_unpacked(path);
-  if (!is_idx(bytes)) return parse_csv(bytes, path, shape, classes);
+  if (!is_idx(bytes)) {
+    if (!labels_path.empty()) {
+      throw DataError(fmt::format("{}: is no IDX file, so that no label file ({}) goes with it", path, labels_path));
+    }
+    return parse_csv(bytes, path, shape, classes);
+  }
   Dataset dataset = parse_idx_images(bytes, path, shape);
   const std::string labels = labels_path.empty() ? labels_beside(path) : labels_path;
   if (!labels.empty()) {
     dataset.labels = parse_idx_labels(read_unpacked(labels), labels, classes);
     if (static_cast<int64_t>(dataset.labels.size()) != dataset.rows) {
-      throw DataError(fmt::format("{}: has {} labels, {} has {} images", labels, dataset.labels.size(), path, dataset.rows));
+      throw DataError(
+          fmt::format("{}: has {} labels, {} has {} images", labels, dataset.labels.size(), path, dataset.rows));
     }
   }
   return dataset;

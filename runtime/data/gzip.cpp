@@ -12,33 +12,42 @@
 namespace kiln {
 namespace {
 
-/// Deflate cannot do better than 1032:1; images of digits reach 9:1 and blank ones 250:1. What grows more is no data.
-constexpr uint64_t kLargestRatio = 300;
-constexpr uint64_t kAlwaysAllowed = 1 << 20;
+/// Deflate reaches 1032:1, images of digits 9:1. What is large and grows more than this is a trap, not data.
+constexpr uint64_t kLargestRatio = 100;
+constexpr uint64_t kAlwaysAllowed = 64 << 20;
+
+/// What a file is given at first where its own word on its size is not to be trusted.
+constexpr uint64_t kUsualRatio = 16;
 
 }  // namespace
 
 bool is_gzip(std::string_view bytes) { return bytes.size() >= 2 && bytes[0] == '\x1f' && bytes[1] == '\x8b'; }
 
 std::string unpack_gzip(std::string_view bytes, const std::string& name) {
-  const std::unique_ptr<libdeflate_decompressor, void (*)(libdeflate_decompressor*)> decompressor(libdeflate_alloc_decompressor(), libdeflate_free_decompressor);
+  const std::unique_ptr<libdeflate_decompressor, void (*)(libdeflate_decompressor*)> decompressor(
+      libdeflate_alloc_decompressor(), libdeflate_free_decompressor);
   if (!decompressor) throw Failure(name + ": no memory to unpack it");
+  const uint64_t limit = bytes.size() * kLargestRatio + kAlwaysAllowed;
   std::string result;
   // A gzip file is a sequence of members, each of which ends with its unpacked size (modulo 2^32).
   while (!bytes.empty()) {
     if (!is_gzip(bytes)) throw DataError(name + ": is damaged: no gzip data where some should follow");
+    // The last four bytes are the size of the last member, usually the only one; in a file that is cut off they are
+    // anything.
     uint32_t last_size = 0;
     if (bytes.size() >= 4) std::memcpy(&last_size, bytes.data() + bytes.size() - 4, 4);
-    uint64_t room = std::max<uint64_t>(last_size, 1 << 16);
-    const uint64_t limit = bytes.size() * kLargestRatio + kAlwaysAllowed;
+    uint64_t room = std::max<uint64_t>(std::min<uint64_t>(last_size, bytes.size() * kUsualRatio), 1 << 16);
     const size_t before = result.size();
     size_t used = 0, made = 0;
     libdeflate_result status = LIBDEFLATE_INSUFFICIENT_SPACE;
-    while (status == LIBDEFLATE_INSUFFICIENT_SPACE) {
-      if (room > limit) throw DataError(fmt::format("{}: would grow to more than {} bytes when unpacked; that is no data file", name, limit));
-      result.resize(before + room);
-      status = libdeflate_gzip_decompress_ex(decompressor.get(), bytes.data(), bytes.size(), result.data() + before, room, &used, &made);
-      room *= 2;
+    for (; status == LIBDEFLATE_INSUFFICIENT_SPACE; room *= 2) {
+      result.resize(std::min(before + room, limit));
+      status = libdeflate_gzip_decompress_ex(decompressor.get(), bytes.data(), bytes.size(), result.data() + before,
+                                             result.size() - before, &used, &made);
+      if (status == LIBDEFLATE_INSUFFICIENT_SPACE && result.size() == limit) {
+        throw DataError(
+            fmt::format("{}: would grow to more than {} bytes when unpacked; that is no data file", name, limit));
+      }
     }
     if (status != LIBDEFLATE_SUCCESS) throw DataError(name + ": is damaged or cut off: gzip cannot unpack it");
     result.resize(before + made);
@@ -48,7 +57,8 @@ std::string unpack_gzip(std::string_view bytes, const std::string& name) {
 }
 
 std::string pack_gzip(std::string_view bytes) {
-  const std::unique_ptr<libdeflate_compressor, void (*)(libdeflate_compressor*)> compressor(libdeflate_alloc_compressor(6), libdeflate_free_compressor);
+  const std::unique_ptr<libdeflate_compressor, void (*)(libdeflate_compressor*)> compressor(
+      libdeflate_alloc_compressor(6), libdeflate_free_compressor);
   if (!compressor) throw Failure("no memory to pack a file");
   std::string result(libdeflate_gzip_compress_bound(compressor.get(), bytes.size()), '\0');
   result.resize(libdeflate_gzip_compress(compressor.get(), bytes.data(), bytes.size(), result.data(), result.size()));
