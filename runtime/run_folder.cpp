@@ -5,13 +5,17 @@
 #include <filesystem>
 #include <sstream>
 
+#include "error.h"
+
 namespace kiln {
 
-std::string next_run_folder(const std::string& parent, const std::string& name) {
+std::string create_next_run_folder(FileSystem& files, const std::string& parent, const std::string& name) {
+  create_folders(files, parent);
   for (int n = 1;; ++n) {
     std::string path = fmt::format("{}/{}-{}", parent, name, n);
     std::error_code error;
-    if (!std::filesystem::exists(path, error)) return path;
+    if (std::filesystem::create_directory(path, error)) return path;  // false where there is one: taken
+    if (error) throw Failure(fmt::format("{}: cannot be created: {}", path, error.message()));
   }
 }
 

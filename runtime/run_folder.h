@@ -9,8 +9,9 @@
 
 namespace kiln {
 
-/// "runs/digits-3": the first number from 1 for which there is no such folder yet.
-std::string next_run_folder(const std::string& parent, const std::string& name);
+/// Creates "runs/digits-3": the first number from 1 for which there is no such folder yet. Runs that begin at the same
+/// time get folders of their own. Throws Failure.
+std::string create_next_run_folder(FileSystem& files, const std::string& parent, const std::string& name);
 
 /// The folder of a training run:
 ///

@@ -120,13 +120,14 @@ void require_parent_folder(const char* flag, const std::string& path) {
   }
 }
 
-std::string choose_run_folder(const TrainArguments& arguments, const kiln_model& model) {
+// Empty: the next free one, which is created when everything else is known to be right.
+std::string choose_run_folder(const TrainArguments& arguments) {
   if (!arguments.resume.empty()) {
     if (!arguments.run_folder.empty()) return arguments.run_folder;
     const std::filesystem::path state(arguments.resume);
     if (state.filename() == "last.kiln") return state.has_parent_path() ? state.parent_path().string() : ".";
   }
-  if (arguments.run_folder.empty()) return next_run_folder("runs", model.name);
+  if (arguments.run_folder.empty()) return "";
   std::error_code error;
   if (std::filesystem::exists(arguments.run_folder + "/last.kiln", error)) {
     throw UsageError(
@@ -157,7 +158,7 @@ class TrainingRun {
     const TrainingOptions options =
         resumed ? resumed_options(arguments_, Trainer::saved_options(*resumed, arguments_.resume)) : new_options();
     if (options.train.empty()) require_digits(model_);
-    const std::string path = choose_run_folder(arguments_, model_);
+    std::string path = choose_run_folder(arguments_);
     const int threads = context_.pool.threads();
     const Dataset dataset = load_training_data(model_, options, threads);
     const TestData test = load_test_data(model_, arguments_, options, threads);
@@ -166,6 +167,7 @@ class TrainingRun {
     resumed.reset();
     if (talk_) print_introduction(trainer, dataset, test);
 
+    if (path.empty()) path = create_next_run_folder(environment_.files, "runs", model_.name);
     RunFolder folder(environment_.files, path);
     folder.write("arguments.json", arguments_json(trainer, dataset));
     folder.write_pictures(model_);

@@ -1,0 +1,60 @@
+#include "run_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "error.h"
+#include "fake_model.h"
+#include "parallel.h"
+
+namespace kiln {
+namespace {
+
+TEST(RunFolder, TheNextFreeNumberIsTaken) {
+  TemporaryFolder folder;
+  DiskFileSystem files;
+  const std::string runs = folder.file("runs");
+  EXPECT_EQ(create_next_run_folder(files, runs, "toy"), runs + "/toy-1");
+  EXPECT_EQ(create_next_run_folder(files, runs, "toy"), runs + "/toy-2");
+  EXPECT_EQ(create_next_run_folder(files, runs, "other"), runs + "/other-1");
+  EXPECT_TRUE(std::filesystem::is_directory(runs + "/toy-2"));
+}
+
+TEST(RunFolder, RunsThatBeginTogetherDoNotShareOne) {
+  TemporaryFolder folder;
+  DiskFileSystem files;
+  ThreadPool pool(4);
+  std::vector<std::string> paths(40);
+  pool.for_each(40,
+                [&](int i) { paths[static_cast<size_t>(i)] = create_next_run_folder(files, folder.path(), "toy"); });
+  EXPECT_EQ(std::set<std::string>(paths.begin(), paths.end()).size(), 40u);
+}
+
+TEST(RunFolder, AFileInItsPlaceIsAFailure) {
+  TemporaryFolder folder;
+  DiskFileSystem files;
+  std::ofstream(folder.file("runs")) << "a file";
+  EXPECT_THROW(create_next_run_folder(files, folder.file("runs"), "toy"), Failure);
+}
+
+TEST(RunFolder, MetricsOfEpochsThatAreDoneAgainAreDropped) {
+  TemporaryFolder folder;
+  DiskFileSystem files;
+  RunFolder run(files, folder.file("run/"));
+  EXPECT_EQ(run.path(), folder.file("run"));
+  run.begin_metrics(0);
+  run.append_metrics(1, 2.5, 0.001, {{"loss", 0.5}, {"val_loss", 0.25}});
+  run.append_metrics(2, 2.5, 0.001, {{"loss", 0.125}, {"val_loss", 0.75}});
+  run.begin_metrics(1);
+  run.append_metrics(2, 1.25, 0.5, {{"loss", 0.0625}, {"val_loss", 1e-9}});
+  EXPECT_EQ(read_file(run.file("metrics.csv")),
+            "epoch,seconds,learning_rate,loss,val_loss\n"
+            "1,2.500,0.001,0.5,0.25\n"
+            "2,1.250,0.5,0.0625,1e-09\n");
+}
+
+}  // namespace
+}  // namespace kiln
