@@ -141,6 +141,10 @@ TEST_F(DatasetTest, MalformedIdxImagesAreRefused) {
   EXPECT_EQ(refusal(images() + "x"), ": its header says 2x2x2 bytes of data, found 9");
   EXPECT_EQ(refusal(idx({2, 1, 4}, kPixels)), ": images are 1x4, expected 2x2x1");
   EXPECT_EQ(refusal(idx({0, 2, 2}, {})), ": has no images");
+  // Extents whose product is the size of the data modulo 2^32 and modulo 2^64.
+  EXPECT_EQ(refusal(idx({0x40000001, 2, 2}, {1, 2, 3, 4})), ": its header says 1073741825x2x2 bytes of data, found 4");
+  EXPECT_EQ(refusal(idx({0x80000000, 0x80000000, 4}, {})),
+            ": its header says 2147483648x2147483648x4 bytes of data, found 0");
   // Extents whose product is no 64-bit number, or nothing at all.
   EXPECT_EQ(refusal(idx({0x80000001, 0x80000000, 0}, kPixels)),
             ": its header says 2147483649x2147483648x0 bytes of data, found 8");
