@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <numbers>
@@ -96,33 +97,49 @@ void augment(const Augmentation& augmentation, const uint8_t* in, float* out, in
   const float c = std::cos(angle), s = std::sin(angle);
   const float xx = c / zoom_x, xy = (c * shear - s) / zoom_x, yx = s / zoom_y, yy = (s * shear + c) / zoom_y;
   const float centre_x = static_cast<float>(width - 1) / 2, centre_y = static_cast<float>(height - 1) / 2;
+  // A few pixels of a row at a time: where they come from and what their neighbours give is arithmetic on vectors; only
+  // fetching the neighbours goes pixel by pixel.
+  constexpr int kPixels = 32;
+  int x0[kPixels], y0[kPixels];
+  float part_x[kPixels], part_y[kPixels], corner[4][kPixels];
   const int row = width * channels;
   const unsigned inner_width = static_cast<unsigned>(width - 1), inner_height = static_cast<unsigned>(height - 1);
   for (int y = 0; y < height; ++y) {
     const float dy = static_cast<float>(y) - centre_y - shift_y;
-    float* out_row = out + y * row;
-    for (int x = 0; x < width; ++x) {
-      const float dx = static_cast<float>(x) - centre_x - shift_x;
-      const float from_x = xx * dx + xy * dy + centre_x, from_y = yx * dx + yy * dy + centre_y;
-      const int x0 = floor_to_int(from_x), y0 = floor_to_int(from_y);
-      const float part_x = from_x - static_cast<float>(x0), part_y = from_y - static_cast<float>(y0);
-      const auto blend = [&](float a, float b, float c, float d) {
-        const float top = a + part_x * (b - a), bottom = c + part_x * (d - c);
-        return top + part_y * (bottom - top);
-      };
-      if (static_cast<unsigned>(x0) < inner_width && static_cast<unsigned>(y0) < inner_height) {
-        const uint8_t* p = in + y0 * row + x0 * channels;  // all four neighbours are inside: no test for each
-        for (int i = 0; i < channels; ++i, ++p)
-          out_row[x * channels + i] = blend(p[0], p[channels], p[row], p[row + channels]);
-      } else {
-        const auto at = [&](int j, int i, int channel) {
-          return pixel(in, height, width, channels, y0 + j, x0 + i, channel);
-        };
-        for (int i = 0; i < channels; ++i)
-          out_row[x * channels + i] = blend(at(0, 0, i), at(0, 1, i), at(1, 0, i), at(1, 1, i));
+    for (int begin = 0; begin < width; begin += kPixels) {
+      const int count = std::min(kPixels, width - begin);
+      for (int i = 0; i < count; ++i) {
+        const float dx = static_cast<float>(begin + i) - centre_x - shift_x;
+        const float from_x = xx * dx + xy * dy + centre_x, from_y = yx * dx + yy * dy + centre_y;
+        x0[i] = floor_to_int(from_x);
+        y0[i] = floor_to_int(from_y);
+        part_x[i] = from_x - static_cast<float>(x0[i]);
+        part_y[i] = from_y - static_cast<float>(y0[i]);
+      }
+      for (int channel = 0; channel < channels; ++channel) {
+        for (int i = 0; i < count; ++i) {
+          if (static_cast<unsigned>(x0[i]) < inner_width && static_cast<unsigned>(y0[i]) < inner_height) {
+            const uint8_t* p = in + y0[i] * row + x0[i] * channels + channel;
+            corner[0][i] = p[0];
+            corner[1][i] = p[channels];
+            corner[2][i] = p[row];
+            corner[3][i] = p[row + channels];
+          } else {
+            for (int k = 0; k < 4; ++k) {
+              corner[k][i] = pixel(in, height, width, channels, y0[i] + k / 2, x0[i] + k % 2, channel);
+            }
+          }
+        }
+        float values[kPixels];
+        for (int i = 0; i < count; ++i) {
+          const float top = corner[0][i] + part_x[i] * (corner[1][i] - corner[0][i]);
+          const float bottom = corner[2][i] + part_x[i] * (corner[3][i] - corner[2][i]);
+          values[i] = (top + part_y[i] * (bottom - top)) / 255.0F;
+        }
+        float* to = out + y * row + begin * channels + channel;
+        for (int i = 0; i < count; ++i) to[i * channels] = values[i];
       }
     }
-    for (int i = 0; i < row; ++i) out_row[i] /= 255.0F;  // apart from the gathering above, so that it is vectorised
   }
 }
 

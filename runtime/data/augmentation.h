@@ -9,7 +9,7 @@ namespace kiln {
 struct Augmentation {
   float rotation_degrees = 0;  // uniform in [-r, r]
   float shift_pixels = 0;      // uniform in [-s, s], along each axis
-  float zoom = 0;              // factor uniform in [1 - z, 1 + z]
+  float zoom = 0;              // factor uniform in [1 - z, 1 + z], along each axis
   float shear_degrees = 0;     // uniform in [-d, d]
 
   bool any() const { return rotation_degrees != 0 || shift_pixels != 0 || zoom != 0 || shear_degrees != 0; }

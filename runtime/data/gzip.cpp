@@ -41,6 +41,11 @@ std::string unpack_gzip(std::string_view bytes, const std::string& name) {
     size_t used = 0, made = 0;
     libdeflate_result status = LIBDEFLATE_INSUFFICIENT_SPACE;
     for (; status == LIBDEFLATE_INSUFFICIENT_SPACE; room *= 2) {
+      // What was made in too little room is not kept beside the larger one.
+      if (before + room > result.capacity()) {
+        result.resize(before);
+        result.shrink_to_fit();
+      }
       result.resize(std::min(before + room, limit));
       status = libdeflate_gzip_decompress_ex(decompressor.get(), bytes.data(), bytes.size(), result.data() + before,
                                              result.size() - before, &used, &made);

@@ -26,43 +26,134 @@ using Stroke = std::vector<Point>;
 using Allograph = std::vector<Stroke>;
 
 // How people write the digits; the ways are equally likely.
+// clang-format off: a stroke is one row of points, not a column
 const std::array<std::vector<Allograph>, 10>& allographs() {
   static const std::array<std::vector<Allograph>, 10> table = {{
       // 0: an oval, begun at the top or at the side
-      {{{{.55F, 0}, {.2F, .12F}, {.05F, .5F}, {.2F, .88F}, {.5F, 1}, {.82F, .86F}, {.95F, .48F}, {.8F, .12F}, {.52F, .01F}}},
-       {{{.72F, .06F}, {.35F, .04F}, {.08F, .3F}, {.08F, .7F}, {.38F, .99F}, {.75F, .88F}, {.93F, .5F}, {.85F, .15F}, {.6F, .02F}}}},
+      {{{{.55F, 0},
+         {.2F, .12F},
+         {.05F, .5F},
+         {.2F, .88F},
+         {.5F, 1},
+         {.82F, .86F},
+         {.95F, .48F},
+         {.8F, .12F},
+         {.52F, .01F}}},
+       {{{.72F, .06F},
+         {.35F, .04F},
+         {.08F, .3F},
+         {.08F, .7F},
+         {.38F, .99F},
+         {.75F, .88F},
+         {.93F, .5F},
+         {.85F, .15F},
+         {.6F, .02F}}}},
       // 1: a bar; with a flag; with flag and foot
       {{{{.5F, 0}, {.5F, .33F}, {.5F, .66F}, {.5F, 1}}},
        {{{.3F, .22F}, {.42F, .12F}, {.55F, 0}}, {{.55F, 0}, {.54F, .35F}, {.53F, .7F}, {.52F, 1}}},
-       {{{.28F, .2F}, {.42F, .1F}, {.52F, 0}}, {{.52F, 0}, {.52F, .5F}, {.52F, 1}}, {{.28F, 1}, {.52F, .99F}, {.78F, 1}}}},
+       {{{.28F, .2F}, {.42F, .1F}, {.52F, 0}},
+        {{.52F, 0}, {.52F, .5F}, {.52F, 1}},
+        {{.28F, 1}, {.52F, .99F}, {.78F, 1}}}},
       // 2: with a corner; with a loop
-      {{{{.08F, .25F}, {.25F, .05F}, {.6F, 0}, {.88F, .2F}, {.8F, .48F}, {.45F, .75F}, {.06F, .98F}}, {{.06F, .98F}, {.35F, .96F}, {.65F, .97F}, {.96F, .95F}}},
-       {{{.12F, .22F}, {.35F, .02F}, {.7F, .05F}, {.85F, .3F}, {.65F, .6F}, {.3F, .88F}, {.1F, .93F}, {.12F, .78F}, {.32F, .8F}, {.6F, .96F}, {.95F, .92F}}}},
+      {{{{.08F, .25F}, {.25F, .05F}, {.6F, 0}, {.88F, .2F}, {.8F, .48F}, {.45F, .75F}, {.06F, .98F}},
+        {{.06F, .98F}, {.35F, .96F}, {.65F, .97F}, {.96F, .95F}}},
+       {{{.12F, .22F},
+         {.35F, .02F},
+         {.7F, .05F},
+         {.85F, .3F},
+         {.65F, .6F},
+         {.3F, .88F},
+         {.1F, .93F},
+         {.12F, .78F},
+         {.32F, .8F},
+         {.6F, .96F},
+         {.95F, .92F}}}},
       // 3: round; with a flat top
-      {{{{.12F, .12F}, {.4F, 0}, {.78F, .08F}, {.8F, .32F}, {.45F, .47F}, {.82F, .56F}, {.9F, .8F}, {.6F, .99F}, {.25F, .97F}, {.06F, .85F}}},
-       {{{.15F, .03F}, {.5F, .02F}, {.85F, .03F}}, {{.85F, .03F}, {.65F, .22F}, {.42F, .42F}}, {{.42F, .42F}, {.8F, .48F}, {.9F, .75F}, {.65F, .98F}, {.3F, .98F}, {.08F, .87F}}}},
+      {{{{.12F, .12F},
+         {.4F, 0},
+         {.78F, .08F},
+         {.8F, .32F},
+         {.45F, .47F},
+         {.82F, .56F},
+         {.9F, .8F},
+         {.6F, .99F},
+         {.25F, .97F},
+         {.06F, .85F}}},
+       {{{.15F, .03F}, {.5F, .02F}, {.85F, .03F}},
+        {{.85F, .03F}, {.65F, .22F}, {.42F, .42F}},
+        {{.42F, .42F}, {.8F, .48F}, {.9F, .75F}, {.65F, .98F}, {.3F, .98F}, {.08F, .87F}}}},
       // 4: open; closed
-      {{{{.2F, .02F}, {.12F, .3F}, {.1F, .52F}, {.4F, .56F}, {.88F, .5F}}, {{.78F, .1F}, {.76F, .4F}, {.72F, .7F}, {.7F, 1}}},
-       {{{.68F, 1}, {.7F, .66F}, {.7F, .33F}, {.68F, 0}}, {{.68F, 0}, {.4F, .32F}, {.05F, .65F}}, {{.05F, .65F}, {.4F, .66F}, {.98F, .64F}}}},
+      {{{{.2F, .02F}, {.12F, .3F}, {.1F, .52F}, {.4F, .56F}, {.88F, .5F}},
+        {{.78F, .1F}, {.76F, .4F}, {.72F, .7F}, {.7F, 1}}},
+       {{{.68F, 1}, {.7F, .66F}, {.7F, .33F}, {.68F, 0}},
+        {{.68F, 0}, {.4F, .32F}, {.05F, .65F}},
+        {{.05F, .65F}, {.4F, .66F}, {.98F, .64F}}}},
       // 5: bar first; in one stroke
-      {{{{.22F, .04F}, {.2F, .25F}, {.16F, .45F}}, {{.16F, .45F}, {.5F, .38F}, {.86F, .55F}, {.84F, .82F}, {.5F, 1}, {.1F, .92F}}, {{.22F, .04F}, {.5F, .04F}, {.86F, 0}}},
-       {{{.88F, .03F}, {.55F, .03F}, {.3F, .05F}}, {{.3F, .05F}, {.22F, .25F}, {.2F, .42F}}, {{.2F, .42F}, {.55F, .36F}, {.85F, .58F}, {.75F, .88F}, {.4F, 1}, {.08F, .9F}}}},
+      {{{{.22F, .04F}, {.2F, .25F}, {.16F, .45F}},
+        {{.16F, .45F}, {.5F, .38F}, {.86F, .55F}, {.84F, .82F}, {.5F, 1}, {.1F, .92F}},
+        {{.22F, .04F}, {.5F, .04F}, {.86F, 0}}},
+       {{{.88F, .03F}, {.55F, .03F}, {.3F, .05F}},
+        {{.3F, .05F}, {.22F, .25F}, {.2F, .42F}},
+        {{.2F, .42F}, {.55F, .36F}, {.85F, .58F}, {.75F, .88F}, {.4F, 1}, {.08F, .9F}}}},
       // 6: a bow with a loop
-      {{{{.68F, 0}, {.38F, .16F}, {.14F, .5F}, {.14F, .82F}, {.42F, 1}, {.75F, .92F}, {.82F, .68F}, {.55F, .52F}, {.26F, .6F}, {.13F, .8F}}},
-       {{{.6F, 0}, {.3F, .25F}, {.12F, .65F}, {.28F, .95F}, {.62F, .98F}, {.84F, .76F}, {.66F, .53F}, {.35F, .58F}, {.18F, .78F}}}},
+      {{{{.68F, 0},
+         {.38F, .16F},
+         {.14F, .5F},
+         {.14F, .82F},
+         {.42F, 1},
+         {.75F, .92F},
+         {.82F, .68F},
+         {.55F, .52F},
+         {.26F, .6F},
+         {.13F, .8F}}},
+       {{{.6F, 0},
+         {.3F, .25F},
+         {.12F, .65F},
+         {.28F, .95F},
+         {.62F, .98F},
+         {.84F, .76F},
+         {.66F, .53F},
+         {.35F, .58F},
+         {.18F, .78F}}}},
       // 7: plain; with a bar; curved
       {{{{.06F, .06F}, {.5F, .04F}, {.92F, .03F}}, {{.92F, .03F}, {.66F, .4F}, {.48F, .72F}, {.4F, 1}}},
-       {{{.08F, .06F}, {.5F, .05F}, {.9F, .04F}}, {{.9F, .04F}, {.66F, .4F}, {.5F, .7F}, {.42F, 1}}, {{.28F, .5F}, {.55F, .48F}, {.8F, .46F}}},
+       {{{.08F, .06F}, {.5F, .05F}, {.9F, .04F}},
+        {{.9F, .04F}, {.66F, .4F}, {.5F, .7F}, {.42F, 1}},
+        {{.28F, .5F}, {.55F, .48F}, {.8F, .46F}}},
        {{{.05F, .18F}, {.12F, .04F}, {.5F, .07F}, {.9F, .02F}, {.72F, .32F}, {.55F, .65F}, {.5F, 1}}}},
       // 8: in one stroke; two circles
-      {{{{.78F, .12F}, {.45F, 0}, {.18F, .16F}, {.3F, .4F}, {.7F, .58F}, {.84F, .82F}, {.5F, 1}, {.16F, .84F}, {.3F, .58F}, {.68F, .4F}, {.82F, .18F}, {.7F, .06F}}},
-       {{{.5F, .46F}, {.22F, .34F}, {.24F, .08F}, {.5F, 0}, {.78F, .08F}, {.78F, .34F}, {.5F, .46F}}, {{.5F, .46F}, {.14F, .62F}, {.16F, .92F}, {.5F, 1}, {.86F, .92F}, {.86F, .62F}, {.5F, .46F}}}},
+      {{{{.78F, .12F},
+         {.45F, 0},
+         {.18F, .16F},
+         {.3F, .4F},
+         {.7F, .58F},
+         {.84F, .82F},
+         {.5F, 1},
+         {.16F, .84F},
+         {.3F, .58F},
+         {.68F, .4F},
+         {.82F, .18F},
+         {.7F, .06F}}},
+       {{{.5F, .46F}, {.22F, .34F}, {.24F, .08F}, {.5F, 0}, {.78F, .08F}, {.78F, .34F}, {.5F, .46F}},
+        {{.5F, .46F}, {.14F, .62F}, {.16F, .92F}, {.5F, 1}, {.86F, .92F}, {.86F, .62F}, {.5F, .46F}}}},
       // 9: with a straight stem; with a hook
-      {{{{.8F, .16F}, {.5F, 0}, {.18F, .14F}, {.16F, .4F}, {.45F, .52F}, {.76F, .4F}, {.82F, .14F}}, {{.82F, .14F}, {.8F, .45F}, {.74F, .75F}, {.7F, 1}}},
-       {{{.8F, .2F}, {.55F, .01F}, {.2F, .12F}, {.18F, .4F}, {.5F, .5F}, {.78F, .36F}, {.82F, .18F}, {.84F, .5F}, {.74F, .86F}, {.45F, 1}, {.15F, .9F}}}},
+      {{{{.8F, .16F}, {.5F, 0}, {.18F, .14F}, {.16F, .4F}, {.45F, .52F}, {.76F, .4F}, {.82F, .14F}},
+        {{.82F, .14F}, {.8F, .45F}, {.74F, .75F}, {.7F, 1}}},
+       {{{.8F, .2F},
+         {.55F, .01F},
+         {.2F, .12F},
+         {.18F, .4F},
+         {.5F, .5F},
+         {.78F, .36F},
+         {.82F, .18F},
+         {.84F, .5F},
+         {.74F, .86F},
+         {.45F, 1},
+         {.15F, .9F}}}},
   }};
   return table;
 }
+// clang-format on
 
 /// Random numbers of one image: a counter under the key (seed, image).
 class Draws {
@@ -129,7 +220,8 @@ std::vector<Segment> write_digit(int digit, Draws& draws) {
     std::vector<Point> points;
     for (const Point& p : stroke) points.push_back(place(p));
     for (size_t i = 0; i + 1 < points.size(); ++i) {
-      const Point before = i > 0 ? points[i - 1] : points[i], after = i + 2 < points.size() ? points[i + 2] : points[i + 1];
+      const Point before = i > 0 ? points[i - 1] : points[i],
+                  after = i + 2 < points.size() ? points[i + 2] : points[i + 1];
       constexpr int kSteps = 5;
       Point last = points[i];
       for (int k = 1; k <= kSteps; ++k) {
@@ -161,10 +253,13 @@ using Image = std::array<float, kSize * kSize>;
 void draw(const std::vector<Segment>& segments, float offset_x, float offset_y, Image& image) {
   image.fill(0);
   for (const Segment& segment : segments) {
-    const Point a = {segment.a.x + offset_x, segment.a.y + offset_y}, b = {segment.b.x + offset_x, segment.b.y + offset_y};
+    const Point a = {segment.a.x + offset_x, segment.a.y + offset_y},
+                b = {segment.b.x + offset_x, segment.b.y + offset_y};
     const float reach = segment.radius + 0.7F;
-    const int x0 = std::max(0, static_cast<int>(std::floor(std::min(a.x, b.x) - reach))), x1 = std::min(kSize - 1, static_cast<int>(std::max(a.x, b.x) + reach) + 1);
-    const int y0 = std::max(0, static_cast<int>(std::floor(std::min(a.y, b.y) - reach))), y1 = std::min(kSize - 1, static_cast<int>(std::max(a.y, b.y) + reach) + 1);
+    const int x0 = std::max(0, static_cast<int>(std::floor(std::min(a.x, b.x) - reach))),
+              x1 = std::min(kSize - 1, static_cast<int>(std::max(a.x, b.x) + reach) + 1);
+    const int y0 = std::max(0, static_cast<int>(std::floor(std::min(a.y, b.y) - reach))),
+              y1 = std::min(kSize - 1, static_cast<int>(std::max(a.y, b.y) + reach) + 1);
     const float dx = b.x - a.x, dy = b.y - a.y, inverse = 1 / std::max(dx * dx + dy * dy, 1e-6F);
     for (int y = y0; y <= y1; ++y) {
       for (int x = x0; x <= x1; ++x) {
@@ -215,7 +310,8 @@ Dataset synthetic_digits(int64_t count, uint64_t seed, int threads, int64_t firs
   dataset.labels.resize(static_cast<size_t>(count));
   const auto make = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      make_image(seed, static_cast<uint64_t>(first + i), dataset.pixels.data() + i * kSize * kSize, dataset.labels[static_cast<size_t>(i)]);
+      make_image(seed, static_cast<uint64_t>(first + i), dataset.pixels.data() + i * kSize * kSize,
+                 dataset.labels[static_cast<size_t>(i)]);
     }
   };
   std::vector<std::thread> workers;

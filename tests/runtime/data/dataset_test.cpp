@@ -78,6 +78,12 @@ TEST_F(DatasetTest, LabelsOfIdxAreFoundByName) {
             (std::vector<int32_t>{1, 2}));
 }
 
+TEST_F(DatasetTest, ALabelFileBesideACsvIsRefused) {
+  const std::string csv = write("train.csv", kCsv);
+  EXPECT_EQ(data_error([&] { load_dataset(csv, kShape, kClasses, "labels"); }),
+            csv + ": is no IDX file, so that no label file (labels) goes with it");
+}
+
 TEST_F(DatasetTest, UnreadableFilesAreRefused) {
   const std::string missing = folder_.file("missing.csv");
   EXPECT_EQ(data_error([&] { load_dataset(missing, kShape, kClasses); }),
