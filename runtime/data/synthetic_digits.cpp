@@ -124,10 +124,12 @@ Point spline(Point p0, Point p1, Point p2, Point p3, float t) {
 std::vector<Segment> write_digit(int digit, Draws& draws) {
   const auto& ways = allographs()[static_cast<size_t>(digit)];
   const Allograph& way = ways[static_cast<size_t>(draws.below(static_cast<int>(ways.size())))];
-  const float slant = draws.normal(0.22F), rotation = draws.normal(0.1F);
+  const float slant = draws.normal(0.26F), rotation = draws.normal(0.12F);
   const float aspect = digit == 1 ? draws.uniform(0.25F, 0.6F) : draws.uniform(0.55F, 1.05F);
-  const float wobble = draws.uniform(0.015F, 0.05F);
-  const float bend = draws.normal(0.06F), bend_phase = draws.uniform(0, 2 * std::numbers::pi_v<float>);
+  // Most people take their time; what the others write is what a network gets wrong.
+  const float haste = draws.unit(), wobble = 0.02F + 0.06F * haste * haste;
+  const float bend = draws.normal(0.06F), lean = draws.normal(0.06F),
+              bend_phase = draws.uniform(0, 2 * std::numbers::pi_v<float>);
   const float c = std::cos(rotation), s = std::sin(rotation);
   const float radius = draws.uniform(0.75F, 1.75F), pressure = draws.uniform(0, 0.3F);
 
@@ -138,7 +140,7 @@ std::vector<Segment> write_digit(int digit, Draws& draws) {
       if (from.x == p.x && from.y == p.y) return to;
     }
     const float x = (p.x - 0.5F + draws.normal(wobble) + bend * std::sin(3 * p.y + bend_phase)) * aspect;
-    const float y = p.y - 0.5F + draws.normal(wobble);
+    const float y = p.y - 0.5F + draws.normal(wobble) + lean * std::sin(3 * p.x + bend_phase);
     const float sheared = x - slant * y;
     const Point result = {c * sheared - s * y, s * sheared + c * y};
     moved.emplace_back(p, result);
@@ -149,6 +151,13 @@ std::vector<Segment> write_digit(int digit, Draws& draws) {
   for (const Stroke& stroke : way) {
     std::vector<Point> points;
     for (const Point& p : stroke) points.push_back(place(p));
+    // The pen is set down and lifted too early or too late.
+    const auto miss = [&](Point& end, const Point& next) {
+      const float part = draws.normal(0.3F * haste);
+      end = {end.x + part * (end.x - next.x), end.y + part * (end.y - next.y)};
+    };
+    miss(points.front(), points[1]);
+    miss(points.back(), points[points.size() - 2]);
     for (size_t i = 0; i + 1 < points.size(); ++i) {
       const Point before = i > 0 ? points[i - 1] : points[i],
                   after = i + 2 < points.size() ? points[i + 2] : points[i + 1];
