@@ -34,7 +34,11 @@ Graph digits() {
   g.output("probability", probability);
   g.metric("accuracy", categorical_accuracy(probability, digit));
   g.metric("binary_accuracy", binary_accuracy(probability, digit));
-  g.train({.loss = binary_cross_entropy(probability, digit), .optimizer = rmsprop(), .batch = 64, .epochs = 50, .validation_split = 0.2});
+  g.train({.loss = binary_cross_entropy(probability, digit),
+           .optimizer = rmsprop(),
+           .batch = 64,
+           .epochs = 50,
+           .validation_split = 0.2});
   return g;
 }
 

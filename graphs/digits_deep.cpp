@@ -1,5 +1,5 @@
-// The 20-layer variant: convolution, SELU and normalisation each time (self-normalising networks, Klambauer et al. 2017:
-// LeCun initialisation and alpha dropout go with SELU), widening as the image shrinks.
+// The 20-layer variant: convolution, SELU and normalisation each time (self-normalising networks, Klambauer et al.
+// 2017: LeCun initialisation and alpha dropout go with SELU), widening as the image shrinks.
 #include "dsl/graph.h"
 
 using namespace kiln;
@@ -9,7 +9,10 @@ namespace {
 /// Convolution, normalisation, SELU: one of the network's twenty layers.
 Tensor layer(Tensor x, int64_t filters, std::vector<int64_t> strides = {1, 1}) {
   const int64_t fan_in = 9 * x.shape()[3];
-  x = conv2d(x, {.filters = filters, .strides = std::move(strides), .padding = Padding::same(), .use_bias = false,
+  x = conv2d(x, {.filters = filters,
+                 .strides = std::move(strides),
+                 .padding = Padding::same(),
+                 .use_bias = false,
                  .kernel_initializer = lecun_normal(fan_in)});
   return selu(batch_norm(x));
 }
@@ -32,7 +35,10 @@ Graph digits_deep() {
   const Tensor digit = g.label("digit", 10);
   g.output("probability", probability);
   g.metric("accuracy", categorical_accuracy(probability, digit));
-  g.train({.loss = categorical_cross_entropy(probability, digit), .optimizer = adam({.learning_rate = 2e-3}), .batch = 64, .epochs = 10,
+  g.train({.loss = categorical_cross_entropy(probability, digit),
+           .optimizer = adam({.learning_rate = 2e-3}),
+           .batch = 64,
+           .epochs = 10,
            .validation_split = 0.2});
   return g;
 }

@@ -23,6 +23,7 @@ namespace {
 struct PredictArguments {
   std::string model, test, out, labels, probabilities;
   int32_t threads = 0;
+  int64_t seed = 0;  // of the trainer's flags; prediction draws no random numbers
   bool quiet = false, json = false;
 };
 
@@ -59,6 +60,8 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
   app.add_option("--threads", result.threads, "Threads to use (all cores)")
       ->option_text("N")
       ->check(number_from(1, 1024));
+  app.add_option("--seed", result.seed, "Accepted like the trainer's; prediction draws no random numbers")
+      ->option_text("N");
   app.add_flag("--quiet", result.quiet, "Print nothing but errors");
   app.add_flag("--json", result.json, "Print the result as one JSON object, nothing else");
   try {

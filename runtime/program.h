@@ -21,8 +21,8 @@ struct kiln_parameter {
   int32_t kind;     /* kiln_parameter_kind */
   int32_t rank;
   const int64_t* shape;
-  uint64_t offset; /* bytes from the beginning of the state block, a multiple of 64 */
-  uint64_t count;  /* elements, f32 */
+  uint64_t offset;     /* bytes from the beginning of the state block, a multiple of 64 */
+  uint64_t count;      /* elements, f32 */
   int32_t initializer; /* kiln_initializer */
   float scale;         /* the constant, half-width or standard deviation */
 };
@@ -43,7 +43,7 @@ struct kiln_value {
 /* What a step is given besides the arena and the state. */
 struct kiln_scalars {
   float learning_rate;
-  int32_t step;  /* steps done before this one: the counter of the random numbers */
+  int32_t step; /* steps done before this one: the counter of the random numbers */
   int32_t seed;
   int32_t count; /* rows of this batch that hold data, 1..batch; the others are ignored but must be finite */
 };
@@ -62,13 +62,13 @@ struct kiln_kernel {
 };
 
 struct kiln_program {
-  const char* name; /* "train", "evaluate", "predict" */
-  int32_t batch;    /* rows a call takes at most; storage is padded to `lanes` */
-  int32_t lanes;    /* innermost extent of batched tensors: the batch rounded up to whole vectors */
+  const char* name;     /* "train", "evaluate", "predict" */
+  int32_t batch;        /* rows a call takes at most; storage is padded to `lanes` */
+  int32_t lanes;        /* innermost extent of batched tensors: the batch rounded up to whole vectors */
   uint64_t arena_bytes; /* the arena must be 64-byte aligned */
   int32_t input_count, output_count, kernel_count, reserved;
   const struct kiln_value* inputs;
-  const struct kiln_value* outputs; /* "loss" and the metrics (means over the count), or the graph's outputs */
+  const struct kiln_value* outputs;  /* "loss" and the metrics (means over the count), or the graph's outputs */
   const struct kiln_kernel* kernels; /* in the order of the step */
   kiln_function step;                /* all kernels */
 };
@@ -88,10 +88,10 @@ struct kiln_model {
   const struct kiln_program* predict;
   float learning_rate, validation_split; /* the graph file's defaults */
   int32_t epochs, reserved;
-  const char* optimizer;  /* "rmsprop" */
-  const char* summary;    /* the layer table, UTF-8 */
+  const char* optimizer; /* "rmsprop" */
+  const char* summary;   /* the layer table, UTF-8 */
   const char* summary_json;
-  const char* dot;          /* the picture of the model */
+  const char* dot; /* the picture of the model */
   const char* svg;
   const char* gradient_dot; /* and of its gradient graph */
   const char* gradient_svg;

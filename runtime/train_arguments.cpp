@@ -88,7 +88,9 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->group(group);
 
   group = "Training";
-  lasts(app.add_option("--epochs", options.epochs, fmt::format("Passes over the data ({})", options.epochs)), "epochs")
+  lasts(app.add_option("--epochs", options.epochs,
+                       fmt::format("Passes over the data ({}; at most 10 over the built-in digits)", options.epochs)),
+        "epochs")
       ->option_text("N")
       ->check(number_from(1, 1'000'000))
       ->group(group);

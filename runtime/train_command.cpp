@@ -25,6 +25,8 @@ namespace {
 // behind any that one trains on to test with.
 constexpr uint64_t kDigitsSeed = 1;
 constexpr int64_t kDigits = 20'000, kTestDigits = 4'000, kFirstTestDigit = 100'000'000;
+// They are easier than people's: more passes than this bring nothing.
+constexpr int32_t kDigitsEpochs = 10;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -185,6 +187,7 @@ class TrainingRun {
                          [&](const auto& g) { return g.flag == flag; });
     };
     if (options.train.empty() && options.digits == 0) options.digits = kDigits;
+    if (options.train.empty() && !given("--epochs")) options.epochs = std::min(options.epochs, kDigitsEpochs);
     if (options.overfit > 0 && !given("--epochs")) options.epochs = 100;
     if (options.fast_dev_run && !given("--epochs")) options.epochs = 1;
     return options;

@@ -34,7 +34,8 @@ void clip_gradients(Graph& graph, const Optimizer& optimizer, std::vector<Tensor
   }
   for (Tensor& gradient : gradients) {
     if (optimizer.clip_value > 0) {
-      gradient = minimum(maximum(gradient, graph.constant(-optimizer.clip_value)), graph.constant(optimizer.clip_value));
+      gradient =
+          minimum(maximum(gradient, graph.constant(-optimizer.clip_value)), graph.constant(optimizer.clip_value));
     }
     if (optimizer.clip_norm > 0) gradient = shrink(gradient, sum_of_squares(gradient), optimizer.clip_norm);
     if (all) gradient = shrink(gradient, all, optimizer.global_clip_norm);
@@ -81,7 +82,8 @@ std::vector<Tensor> gradients(Graph& graph, Tensor scalar, const std::vector<Ten
   }
   graph.scope = outer;
   std::vector<Tensor> results;
-  for (const Tensor& tensor : with_respect_to) results.push_back(tensor.id() <= last ? cotangents[tensor.id()] : Tensor{});
+  for (const Tensor& tensor : with_respect_to)
+    results.push_back(tensor.id() <= last ? cotangents[tensor.id()] : Tensor{});
   return results;
 }
 
@@ -89,7 +91,8 @@ Graph training_step(Graph graph) {
   Tensor loss(&graph, *graph.loss);
   std::vector<Tensor> weights;
   for (const Node& node : graph.nodes) {
-    if (node.op == &parameter_operator && std::get<bool>(node.attributes.at("trainable"))) weights.emplace_back(&graph, node.id);
+    if (node.op == &parameter_operator && std::get<bool>(node.attributes.at("trainable")))
+      weights.emplace_back(&graph, node.id);
   }
   graph.scope = Graph::Scope{graph.train_location, "loss", Role::loss};
   for (const auto& regularizer : graph.regularizers) {

@@ -8,8 +8,8 @@ namespace kiln {
 /// operators' rules. A tensor that the scalar does not depend on gets an empty one.
 std::vector<Tensor> gradients(Graph& graph, Tensor scalar, const std::vector<Tensor>& with_respect_to);
 
-/// The whole training step as an ordinary graph: an expanded graph plus gradients, clipping and the optimizer's updates.
-/// Its loss includes the regularizers.
+/// The whole training step as an ordinary graph: an expanded graph plus gradients, clipping and the optimizer's
+/// updates. Its loss includes the regularizers.
 Graph training_step(Graph expanded);
 
 }  // namespace kiln

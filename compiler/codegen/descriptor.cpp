@@ -14,7 +14,8 @@ namespace {
 /// Mirrors runtime/program.h field by field; natural alignment makes the layouts equal.
 class DescriptorBuilder {
  public:
-  DescriptorBuilder(llvm::Module& module, const Model& model) : module_(module), model_(model), context_(module.getContext()) {}
+  DescriptorBuilder(llvm::Module& module, const Model& model)
+      : module_(module), model_(model), context_(module.getContext()) {}
 
   void build(const std::vector<StepFunctions>& functions) {
     std::vector<llvm::Constant*> parameters;
@@ -25,14 +26,32 @@ class DescriptorBuilder {
     }
     const auto named = [&](const char* name) { return programs.count(name) ? programs.at(name) : null(); };
     llvm::Constant* model = structure({
-        u32(KilnModelVersion), u32(static_cast<uint32_t>(parameters.size())), text(model_.name), text(model_.fingerprint),
-        text(compiler_version()), text(model_.target), u64(static_cast<uint64_t>(model_.state.bytes)),
-        u64(static_cast<uint64_t>(model_.state.weight_bytes)), array(parameters), named("train"), named("evaluate"), named("predict"),
-        f32(static_cast<float>(model_.graph.optimizer.learning_rate)), f32(static_cast<float>(model_.graph.validation_split)),
-        u32(static_cast<uint32_t>(model_.graph.epochs)), u32(0), text(model_.graph.optimizer.name), text(model_.summary),
-        text(model_.summary_json), text(model_.dot), text(model_.svg), text(model_.gradient_dot), text(model_.gradient_svg),
+        u32(KilnModelVersion),
+        u32(static_cast<uint32_t>(parameters.size())),
+        text(model_.name),
+        text(model_.fingerprint),
+        text(compiler_version()),
+        text(model_.target),
+        u64(static_cast<uint64_t>(model_.state.bytes)),
+        u64(static_cast<uint64_t>(model_.state.weight_bytes)),
+        array(parameters),
+        named("train"),
+        named("evaluate"),
+        named("predict"),
+        f32(static_cast<float>(model_.graph.optimizer.learning_rate)),
+        f32(static_cast<float>(model_.graph.validation_split)),
+        u32(static_cast<uint32_t>(model_.graph.epochs)),
+        u32(0),
+        text(model_.graph.optimizer.name),
+        text(model_.summary),
+        text(model_.summary_json),
+        text(model_.dot),
+        text(model_.svg),
+        text(model_.gradient_dot),
+        text(model_.gradient_svg),
     });
-    new llvm::GlobalVariable(module_, model->getType(), true, llvm::GlobalValue::ExternalLinkage, model, model_.name + "_model");
+    new llvm::GlobalVariable(module_, model->getType(), true, llvm::GlobalValue::ExternalLinkage, model,
+                             model_.name + "_model");
   }
 
  private:
@@ -43,7 +62,9 @@ class DescriptorBuilder {
   llvm::Constant* f32(float value) { return llvm::ConstantFP::get(llvm::Type::getFloatTy(context_), value); }
   llvm::Constant* f64(double value) { return llvm::ConstantFP::get(llvm::Type::getDoubleTy(context_), value); }
   llvm::Constant* null() { return llvm::ConstantPointerNull::get(llvm::PointerType::get(context_, 0)); }
-  llvm::Constant* structure(const std::vector<llvm::Constant*>& fields) { return llvm::ConstantStruct::getAnon(context_, fields); }
+  llvm::Constant* structure(const std::vector<llvm::Constant*>& fields) {
+    return llvm::ConstantStruct::getAnon(context_, fields);
+  }
   llvm::Constant* global(llvm::Constant* value) {
     return new llvm::GlobalVariable(module_, value->getType(), true, llvm::GlobalValue::PrivateLinkage, value);
   }
@@ -63,7 +84,10 @@ class DescriptorBuilder {
   llvm::Constant* parameter(const Node& node) {
     const StateEntry& entry = model_.state.entries.at(std::get<std::string>(node.attributes.at("name")));
     const bool trainable = std::get<bool>(node.attributes.at("trainable"));
-    return structure({text(entry.name), u32(trainable ? 0 : node.role == Role::update ? 2 : 1),
+    return structure({text(entry.name),
+                      u32(trainable                   ? 0
+                          : node.role == Role::update ? 2
+                                                      : 1),
                       u32(static_cast<uint32_t>(node.type.shape.size())), shape(node.type.shape),
                       u64(static_cast<uint64_t>(entry.offset)), u64(static_cast<uint64_t>(entry.count)),
                       u32(static_cast<uint32_t>(std::get<int64_t>(node.attributes.at("initializer")))),
@@ -75,7 +99,8 @@ class DescriptorBuilder {
     const bool batched = has_batch(node.type.shape);
     int64_t classes = 0;
     for (const Node& other : program.graph.nodes) {
-      if (other.op == &one_hot_operator && other.inputs[0] == id) classes = std::get<int64_t>(other.attributes.at("classes"));
+      if (other.op == &one_hot_operator && other.inputs[0] == id)
+        classes = std::get<int64_t>(other.attributes.at("classes"));
     }
     return structure({text(name), u32(node.type.element == ElementType::real ? 0 : 1), u32(batched),
                       u32(static_cast<uint32_t>(node.type.shape.size() - batched)), u32(static_cast<uint32_t>(classes)),
@@ -86,7 +111,8 @@ class DescriptorBuilder {
   llvm::Constant* program(const Program& program, const StepFunctions& functions) {
     std::vector<llvm::Constant*> inputs, outputs, kernels;
     for (const Node& node : program.graph.nodes) {
-      if (node.op == &input_operator) inputs.push_back(value(program, std::get<std::string>(node.attributes.at("name")), node.id));
+      if (node.op == &input_operator)
+        inputs.push_back(value(program, std::get<std::string>(node.attributes.at("name")), node.id));
     }
     if (program.graph.loss) outputs.push_back(value(program, "loss", *program.graph.loss));
     for (const Output& metric : program.graph.metrics) outputs.push_back(value(program, metric.name, metric.node));
@@ -95,13 +121,15 @@ class DescriptorBuilder {
       const Kernel& kernel = program.kernels[k];
       const Node& anchor = program.graph.node(kernel.anchors[0]);
       const KernelCost work = cost(program, kernel);
-      kernels.push_back(structure({text(kernel.name), text(anchor.location.file), u32(static_cast<uint32_t>(anchor.location.line)), u32(0),
-                                   f64(work.flops), f64(work.bytes), functions.kernels[k]}));
+      kernels.push_back(
+          structure({text(kernel.name), text(anchor.location.file), u32(static_cast<uint32_t>(anchor.location.line)),
+                     u32(0), f64(work.flops), f64(work.bytes), functions.kernels[k]}));
     }
-    return structure({text(program.name), u32(static_cast<uint32_t>(program.batch)), u32(static_cast<uint32_t>(program.lanes)),
-                      u64(static_cast<uint64_t>(program.arena_bytes)), u32(static_cast<uint32_t>(inputs.size())),
-                      u32(static_cast<uint32_t>(outputs.size())), u32(static_cast<uint32_t>(kernels.size())), u32(0),
-                      array(inputs), array(outputs), array(kernels), functions.step});
+    return structure({text(program.name), u32(static_cast<uint32_t>(program.batch)),
+                      u32(static_cast<uint32_t>(program.lanes)), u64(static_cast<uint64_t>(program.arena_bytes)),
+                      u32(static_cast<uint32_t>(inputs.size())), u32(static_cast<uint32_t>(outputs.size())),
+                      u32(static_cast<uint32_t>(kernels.size())), u32(0), array(inputs), array(outputs), array(kernels),
+                      functions.step});
   }
 
   llvm::Module& module_;

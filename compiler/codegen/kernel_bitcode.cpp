@@ -61,7 +61,8 @@ std::string kernel_target(const std::string& requested) {
   return target.to_string();
 }
 
-std::string kernel_bitcode(const Program& program, const Kernel& kernel, const std::string& symbol, const std::string& target) {
+std::string kernel_bitcode(const Program& program, const Kernel& kernel, const std::string& symbol,
+                           const std::string& target) {
   return guarded(kernel, [&] {
     ScheduledKernel scheduled = schedule(program, kernel);
     const ScratchFile file(".bc");
@@ -80,7 +81,8 @@ std::string kernel_signature(const Program& program, const Kernel& kernel) {
   std::string text = fmt::format("{} {}\n", program.batch, program.lanes);
   for (NodeId leaf : kernel.leaves) {
     const Node& node = program.graph.node(leaf);
-    text += fmt::format("{} = {} {}\n", number(leaf), type_of(leaf), node.op == &scalar_operator ? std::get<std::string>(node.attributes.at("name")) : "");
+    text += fmt::format("{} = {} {}\n", number(leaf), type_of(leaf),
+                        node.op == &scalar_operator ? std::get<std::string>(node.attributes.at("name")) : "");
   }
   for (NodeId id : nodes_inside(program, kernel)) {
     const Node& node = program.graph.node(id);

@@ -10,9 +10,11 @@ namespace kiln {
 std::string kernel_target(const std::string& requested);
 
 /// One kernel through Halide: LLVM bitcode that defines `symbol`.
-std::string kernel_bitcode(const Program& program, const Kernel& kernel, const std::string& symbol, const std::string& target);
+std::string kernel_bitcode(const Program& program, const Kernel& kernel, const std::string& symbol,
+                           const std::string& target);
 
-/// Two kernels with the same signature compute the same from their leaves, in the same way: one compilation serves both.
+/// Two kernels with the same signature compute the same from their leaves, in the same way: one compilation serves
+/// both.
 std::string kernel_signature(const Program& program, const Kernel& kernel);
 
 /// The kernel's loop nest as Halide lowered it, for people.

@@ -10,8 +10,8 @@ namespace kiln {
 /// Everything that becomes generated/<name>/<name>.o.
 struct Model {
   std::string name;
-  Graph graph;         // as the user wrote it
-  Graph state_graph;   // whose parameters make up the state
+  Graph graph;        // as the user wrote it
+  Graph state_graph;  // whose parameters make up the state
   StateLayout state;
   std::vector<Program> programs;  // "train", "evaluate", "predict"
   std::string fingerprint, target;

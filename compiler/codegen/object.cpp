@@ -30,7 +30,8 @@ namespace {
 /// "digits_train_conv2d_1_weight_gradient": what profilers and debuggers show.
 std::string symbol_of(const Model& model, const Program& program, const Kernel& kernel) {
   std::string symbol = model.name + "_" + program.name + "_" + kernel.name;
-  std::replace_if(symbol.begin(), symbol.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  std::replace_if(
+      symbol.begin(), symbol.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
   return symbol;
 }
 
@@ -95,9 +96,9 @@ void add_debug_lines(llvm::Module& module, Location location) {
   llvm::DISubroutineType* type = builder.createSubroutineType(builder.getOrCreateTypeArray({}));
   for (llvm::Function& function : module) {
     if (function.isDeclaration()) continue;
-    llvm::DISubprogram* scope =
-        builder.createFunction(file, function.getName(), function.getName(), file, static_cast<unsigned>(location.line), type,
-                               static_cast<unsigned>(location.line), llvm::DINode::FlagZero, llvm::DISubprogram::SPFlagDefinition);
+    llvm::DISubprogram* scope = builder.createFunction(
+        file, function.getName(), function.getName(), file, static_cast<unsigned>(location.line), type,
+        static_cast<unsigned>(location.line), llvm::DINode::FlagZero, llvm::DISubprogram::SPFlagDefinition);
     function.setSubprogram(scope);
     const auto line = llvm::DILocation::get(module.getContext(), static_cast<unsigned>(location.line), 0, scope);
     for (llvm::BasicBlock& block : function) {
@@ -116,7 +117,8 @@ void rename_runtime_calls(llvm::Module& module) {
   for (llvm::Function& function : module) {
     if (!function.isDeclaration() || function.isIntrinsic()) continue;
     const auto found = names.find(function.getName().str());
-    if (found != names.end()) function.setName(found->second);
+    if (found != names.end())
+      function.setName(found->second);
     else if (function.getName().starts_with("halide_") && !function.use_empty()) {
       throw InternalError("a kernel needs " + function.getName().str() + ", which the runtime lacks");
     }
@@ -159,8 +161,11 @@ LinkedModule link(const Model& model, const CompileOptions& options) {
   llvm::Linker linker(*linked.module);
   std::string processor, features;
   for (KernelJob& job : jobs) {
-    auto parsed = llvm::parseBitcodeFile(llvm::MemoryBufferRef(compiled[job.compiled].bitcode, job.symbol), *linked.context);
-    if (!parsed) throw InternalError(fmt::format("{}: LLVM cannot read Halide's bitcode: {}", job.symbol, llvm::toString(parsed.takeError())));
+    auto parsed =
+        llvm::parseBitcodeFile(llvm::MemoryBufferRef(compiled[job.compiled].bitcode, job.symbol), *linked.context);
+    if (!parsed)
+      throw InternalError(
+          fmt::format("{}: LLVM cannot read Halide's bitcode: {}", job.symbol, llvm::toString(parsed.takeError())));
     std::unique_ptr<llvm::Module> module = std::move(*parsed);
     processor = module_flag(*module, "halide_mcpu_target");
     features = module_flag(*module, "halide_mattrs");
@@ -179,10 +184,12 @@ LinkedModule link(const Model& model, const CompileOptions& options) {
   }
   llvm::Module& module = *linked.module;
   std::vector<StepFunctions> functions;
-  for (size_t p = 0; p < model.programs.size(); ++p) functions.push_back(build_step(module, model.programs[p], symbols[p]));
+  for (size_t p = 0; p < model.programs.size(); ++p)
+    functions.push_back(build_step(module, model.programs[p], symbols[p]));
   build_descriptor(module, model, functions);
   rename_runtime_calls(module);
-  llvm::internalizeModule(module, [&](const llvm::GlobalValue& value) { return value.getName() == model.name + "_model"; });
+  llvm::internalizeModule(module,
+                          [&](const llvm::GlobalValue& value) { return value.getName() == model.name + "_model"; });
 
   std::string problem;
   const llvm::Target* found = llvm::TargetRegistry::lookupTarget(module.getTargetTriple(), problem);
@@ -214,7 +221,8 @@ std::string emit(LinkedModule linked, llvm::CodeGenFileType kind) {
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes);
   llvm::legacy::PassManager manager;
-  if (linked.machine->addPassesToEmitFile(manager, stream, nullptr, kind)) throw InternalError("LLVM cannot write object files for this target");
+  if (linked.machine->addPassesToEmitFile(manager, stream, nullptr, kind))
+    throw InternalError("LLVM cannot write object files for this target");
   manager.run(*linked.module);
   return {bytes.begin(), bytes.end()};
 }

@@ -26,10 +26,12 @@ class StepBuilder {
 
   StepFunctions build(const std::vector<std::string>& symbols) {
     StepFunctions functions;
-    for (size_t k = 0; k < program_.kernels.size(); ++k) functions.kernels.push_back(kernel(program_.kernels[k], symbols[k]));
+    for (size_t k = 0; k < program_.kernels.size(); ++k)
+      functions.kernels.push_back(kernel(program_.kernels[k], symbols[k]));
     functions.step = begin(program_.name + "_step", llvm::GlobalValue::InternalLinkage);
     for (llvm::Function* kernel : functions.kernels) {
-      builder_.CreateCall(kernel, {functions.step->getArg(0), functions.step->getArg(1), functions.step->getArg(2), functions.step->getArg(3)});
+      builder_.CreateCall(kernel, {functions.step->getArg(0), functions.step->getArg(1), functions.step->getArg(2),
+                                   functions.step->getArg(3)});
     }
     for (const Copy& copy : program_.copies) {
       builder_.CreateMemCpy(at(functions.step->getArg(2), copy.state_offset), llvm::Align(64),
@@ -46,14 +48,19 @@ class StepBuilder {
     return function;
   }
 
-  llvm::Value* at(llvm::Value* base, int64_t offset) { return builder_.CreateConstGEP1_64(i8_, base, static_cast<uint64_t>(offset)); }
+  llvm::Value* at(llvm::Value* base, int64_t offset) {
+    return builder_.CreateConstGEP1_64(i8_, base, static_cast<uint64_t>(offset));
+  }
 
   llvm::Value* address(llvm::Function* function, NodeId id) {
     const Placement& placement = program_.placements[id];
     switch (placement.kind) {
-      case Placement::Kind::arena: return at(function->getArg(1), placement.offset);
-      case Placement::Kind::state: return at(function->getArg(2), placement.offset);
-      default: throw InternalError(fmt::format("node {} has no address", id));
+      case Placement::Kind::arena:
+        return at(function->getArg(1), placement.offset);
+      case Placement::Kind::state:
+        return at(function->getArg(2), placement.offset);
+      default:
+        throw InternalError(fmt::format("node {} has no address", id));
     }
   }
 
@@ -64,7 +71,8 @@ class StepBuilder {
     int stride = 1;
     for (int extent : storage_extents(node.type.shape, program_.lanes)) {
       dims.push_back(llvm::ConstantStruct::get(
-          dim_type, {builder_.getInt32(0), builder_.getInt32(static_cast<uint32_t>(extent)), builder_.getInt32(static_cast<uint32_t>(stride)), builder_.getInt32(0)}));
+          dim_type, {builder_.getInt32(0), builder_.getInt32(static_cast<uint32_t>(extent)),
+                     builder_.getInt32(static_cast<uint32_t>(stride)), builder_.getInt32(0)}));
       stride *= extent;
     }
     const uint32_t rank = static_cast<uint32_t>(dims.size());
@@ -74,9 +82,11 @@ class StepBuilder {
       dim = new llvm::GlobalVariable(module_, array->getType(), true, llvm::GlobalValue::PrivateLinkage, array, "dims");
     }
     const auto null = llvm::ConstantPointerNull::get(pointer_);
-    const auto type = llvm::ConstantStruct::get(llvm::cast<llvm::StructType>(buffer_->getElementType(4)),
-                                                {builder_.getInt8(node.type.element == ElementType::real ? 2 : 0), builder_.getInt8(32), builder_.getInt16(1)});
-    return llvm::ConstantStruct::get(buffer_, {builder_.getInt64(0), null, null, builder_.getInt64(0), type, builder_.getInt32(rank), dim, null});
+    const auto type = llvm::ConstantStruct::get(
+        llvm::cast<llvm::StructType>(buffer_->getElementType(4)),
+        {builder_.getInt8(node.type.element == ElementType::real ? 2 : 0), builder_.getInt8(32), builder_.getInt16(1)});
+    return llvm::ConstantStruct::get(
+        buffer_, {builder_.getInt64(0), null, null, builder_.getInt64(0), type, builder_.getInt32(rank), dim, null});
   }
 
   llvm::Function* kernel(const Kernel& kernel, const std::string& symbol) {

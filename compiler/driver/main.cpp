@@ -25,6 +25,7 @@ using namespace kiln;
 struct Options {
   std::string out, target = "host", dump, kernel;
   int threads = 0;
+  int64_t seed = 0;
   bool quiet = false, json = false;
 };
 
@@ -47,13 +48,20 @@ void dump(const Options& options, const Model& model) {
   CompileOptions compile;
   compile.target = options.target;
   compile.threads = options.threads;
-  if (stage == "graph") std::cout << print(model.graph);
-  else if (stage == "gradient") std::cout << print(model.state_graph);
-  else if (stage == "operators") std::cout << operator_table();
-  else if (stage == "dot") std::cout << model.dot;
-  else if (stage == "gradient-dot") std::cout << model.gradient_dot;
-  else if (stage == "llvm") std::cout << compile_llvm(model, compile);
-  else if (stage == "asm") std::cout << compile_assembly(model, compile);
+  if (stage == "graph")
+    std::cout << print(model.graph);
+  else if (stage == "gradient")
+    std::cout << print(model.state_graph);
+  else if (stage == "operators")
+    std::cout << operator_table();
+  else if (stage == "dot")
+    std::cout << model.dot;
+  else if (stage == "gradient-dot")
+    std::cout << model.gradient_dot;
+  else if (stage == "llvm")
+    std::cout << compile_llvm(model, compile);
+  else if (stage == "asm")
+    std::cout << compile_assembly(model, compile);
   else {
     bool found = false;
     for (const Program& program : model.programs) {
@@ -63,11 +71,14 @@ void dump(const Options& options, const Model& model) {
         if (!options.kernel.empty() && kernel.name != options.kernel) continue;
         found = true;
         std::cout << program.name << ' ' << kernel.name << ": ";
-        if (stage == "recipes") std::cout << kernel_recipe(program, kernel) << '\n';
-        else std::cout << '\n' << kernel_statement(program, kernel, kernel_target(options.target));
+        if (stage == "recipes")
+          std::cout << kernel_recipe(program, kernel) << '\n';
+        else
+          std::cout << '\n' << kernel_statement(program, kernel, kernel_target(options.target));
       }
     }
-    if (stage != "program" && !found) throw UserError("there is no kernel '" + options.kernel + "'; see --dump recipes");
+    if (stage != "program" && !found)
+      throw UserError("there is no kernel '" + options.kernel + "'; see --dump recipes");
   }
 }
 
@@ -81,7 +92,8 @@ int compile(const Options& options) {
   model.svg = render_svg(model.dot);
   model.gradient_svg = render_svg(model.gradient_dot);
   model.target = kernel_target(options.target);
-  const std::filesystem::path folder = options.out.empty() ? std::filesystem::path("generated") / model.name : std::filesystem::path(options.out);
+  const std::filesystem::path folder =
+      options.out.empty() ? std::filesystem::path("generated") / model.name : std::filesystem::path(options.out);
   std::filesystem::create_directories(folder);
   CompileOptions compile;
   compile.target = options.target;
@@ -97,12 +109,19 @@ int compile(const Options& options) {
   size_t kernels = 0;
   for (const Program& program : model.programs) kernels += program.kernels.size();
   if (options.json) {
-    std::cout << nlohmann::json{{"graph", model.name}, {"fingerprint", model.fingerprint}, {"kernels", kernels}, {"state_bytes", model.state.bytes},
-                                {"object", (folder / (model.name + ".o")).string()}, {"object_bytes", object.size()}, {"seconds", seconds}}.dump()
+    std::cout << nlohmann::json{{"graph", model.name},
+                                {"fingerprint", model.fingerprint},
+                                {"kernels", kernels},
+                                {"state_bytes", model.state.bytes},
+                                {"object", (folder / (model.name + ".o")).string()},
+                                {"object_bytes", object.size()},
+                                {"seconds", seconds}}
+                     .dump()
               << '\n';
   } else if (!options.quiet) {
-    std::cout << fmt::format("{}: {} programs, {} kernels, {} bytes of state -> {} ({} bytes) in {:.1f} s\n", model.name, model.programs.size(), kernels,
-                             model.state.bytes, (folder / (model.name + ".o")).string(), object.size(), seconds);
+    std::cout << fmt::format("{}: {} programs, {} kernels, {} bytes of state -> {} ({} bytes) in {:.1f} s\n",
+                             model.name, model.programs.size(), kernels, model.state.bytes,
+                             (folder / (model.name + ".o")).string(), object.size(), seconds);
   }
   return 0;
 }
@@ -112,18 +131,27 @@ int compile(const Options& options) {
 int main(int argc, char** argv) {
   const std::string program = std::filesystem::path(argv[0]).filename().string();
   Options options;
-  CLI::App app{"Compiles one computation graph to <out>/<graph>.o: forward, backward and optimizer as native code.", program};
+  CLI::App app{"Compiles one computation graph to <out>/<graph>.o: forward, backward and optimizer as native code.",
+               program};
   app.add_option("--out", options.out, "Folder for <graph>.o, <graph>.h and the pictures (default: generated/<graph>)");
-  app.add_option("--target", options.target, "Halide target of the kernels, such as x86-64-linux-avx2-fma (default: this machine)");
-  app.add_option("--threads", options.threads, "Kernels compiled at a time (default: one for each processor)")->check(CLI::NonNegativeNumber);
-  app.add_option("--dump", options.dump, "Print a stage instead of compiling: graph, gradient, program, recipes, stmt, llvm, asm, dot, gradient-dot, operators")
-      ->check(CLI::IsMember({"graph", "gradient", "program", "recipes", "stmt", "llvm", "asm", "dot", "gradient-dot", "operators"}));
-  app.add_option("--kernel", options.kernel, "With --dump recipes or stmt: only this kernel, such as conv2d_1.weight_gradient");
+  app.add_option("--target", options.target,
+                 "Halide target of the kernels, such as x86-64-linux-avx2-fma (default: this machine)");
+  app.add_option("--threads", options.threads, "Kernels compiled at a time (default: one for each processor)")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--dump", options.dump,
+                 "Print a stage instead of compiling: graph, gradient, program, recipes, stmt, llvm, asm, dot, "
+                 "gradient-dot, operators")
+      ->check(CLI::IsMember(
+          {"graph", "gradient", "program", "recipes", "stmt", "llvm", "asm", "dot", "gradient-dot", "operators"}));
+  app.add_option("--kernel", options.kernel,
+                 "With --dump recipes or stmt: only this kernel, such as conv2d_1.weight_gradient");
+  app.add_option("--seed", options.seed, "Accepted like the trainer's; compiling draws no random numbers");
   app.add_flag("--quiet", options.quiet, "Print errors only");
   app.add_flag("--json", options.json, "Print one JSON object when done");
   app.set_version_flag("--version", compiler_version());
-  app.footer("Examples:\n  " + program + " --out generated/digits\n  " + program + " --dump program | less\n  " + program +
-             " --dump stmt --kernel conv2d_1.weight_gradient\n\nExit codes: 0 done, 1 failure, 2 usage or graph error.");
+  app.footer(
+      "Examples:\n  " + program + " --out generated/digits\n  " + program + " --dump program | less\n  " + program +
+      " --dump stmt --kernel conv2d_1.weight_gradient\n\nExit codes: 0 done, 1 failure, 2 usage or graph error.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

@@ -11,16 +11,22 @@ namespace {
 
 constexpr const char* kStyle =
     "  graph [fontname=\"Helvetica\", bgcolor=\"transparent\", rankdir=TB];\n"
-    "  node [shape=box, style=\"rounded,filled\", fontname=\"Helvetica\", fontsize=11, fillcolor=\"#f4f6f8\", color=\"#5b6770\"];\n"
+    "  node [shape=box, style=\"rounded,filled\", fontname=\"Helvetica\", fontsize=11, fillcolor=\"#f4f6f8\", "
+    "color=\"#5b6770\"];\n"
     "  edge [fontname=\"Helvetica\", fontsize=9, color=\"#5b6770\"];\n";
 
 const char* colour(Role role) {
   switch (role) {
-    case Role::forward: return "#e3f0fb";
-    case Role::loss: return "#fde8e8";
-    case Role::metric: return "#f2f2f2";
-    case Role::update: return "#e5f5e5";
-    default: return "#fff1dc";
+    case Role::forward:
+      return "#e3f0fb";
+    case Role::loss:
+      return "#fde8e8";
+    case Role::metric:
+      return "#f2f2f2";
+    case Role::update:
+      return "#e5f5e5";
+    default:
+      return "#fff1dc";
   }
 }
 
@@ -38,8 +44,9 @@ std::string layer_dot(const Graph& graph) {
   for (const Node& node : graph.nodes) {
     const LayerRow* row = row_of(node.layer);
     if (row == nullptr || node.op == &parameter_operator) continue;
-    text += fmt::format("  n{} [label=\"{}\\n{}{}\"];\n", node.id, row->name + " (" + row->kind + ")", to_string(row->shape),
-                        row->parameters ? "\\n" + with_commas(row->parameters) + " parameters" : "");
+    text +=
+        fmt::format("  n{} [label=\"{}\\n{}{}\"];\n", node.id, row->name + " (" + row->kind + ")",
+                    to_string(row->shape), row->parameters ? "\\n" + with_commas(row->parameters) + " parameters" : "");
     for (NodeId input : node.inputs) {
       if (graph.node(input).op != &parameter_operator) text += fmt::format("  n{} -> n{};\n", input, node.id);
     }
@@ -52,19 +59,25 @@ std::string node_dot(const Graph& graph) {
   std::map<std::string, std::string> layers;
   for (const Node& node : graph.nodes) {
     if (node.op == &constant_operator) continue;
-    std::string label = node.op == &parameter_operator ? std::get<std::string>(node.attributes.at("name")) : node.op->name;
-    layers[node.layer] += fmt::format("    n{} [label=\"{}\\n{}\", fillcolor=\"{}\"];\n", node.id, label, to_string(node.type.shape), colour(node.role));
+    std::string label =
+        node.op == &parameter_operator ? std::get<std::string>(node.attributes.at("name")) : node.op->name;
+    layers[node.layer] += fmt::format("    n{} [label=\"{}\\n{}\", fillcolor=\"{}\"];\n", node.id, label,
+                                      to_string(node.type.shape), colour(node.role));
   }
   int cluster = 0;
   for (const auto& [layer, nodes] : layers) {
-    text += layer.empty() ? nodes : fmt::format("  subgraph cluster{} {{\n    label=\"{}\"; color=\"#c5ccd3\"; fontsize=12;\n{}  }}\n", cluster++, layer, nodes);
+    text += layer.empty()
+                ? nodes
+                : fmt::format("  subgraph cluster{} {{\n    label=\"{}\"; color=\"#c5ccd3\"; fontsize=12;\n{}  }}\n",
+                              cluster++, layer, nodes);
   }
   for (const Node& node : graph.nodes) {
     for (NodeId input : node.inputs) {
       if (graph.node(input).op != &constant_operator) text += fmt::format("  n{} -> n{};\n", input, node.id);
     }
   }
-  for (const Update& update : graph.updates) text += fmt::format("  n{} -> n{} [style=dashed, constraint=false];\n", update.value, update.parameter);
+  for (const Update& update : graph.updates)
+    text += fmt::format("  n{} -> n{} [style=dashed, constraint=false];\n", update.value, update.parameter);
   return text + "}\n";
 }
 

@@ -33,7 +33,8 @@ Program compile(const std::string& name, const Graph& simple, const StateLayout&
 }  // namespace
 
 Model build_model(const Graph& graph) {
-  if (graph.outputs.empty()) throw UserError(graph.train_location, graph.name, "the graph has no output(); name what it predicts");
+  if (graph.outputs.empty())
+    throw UserError(graph.train_location, graph.name, "the graph has no output(); name what it predicts");
   verify(graph);
   Model model;
   model.name = graph.name;

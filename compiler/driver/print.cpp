@@ -17,8 +17,8 @@ std::string print_call(const Node& node) {
 
 std::string print_node(const Node& node) {
   return fmt::format("%{} = {} : {}{}  # {}.{}, {}:{}\n", node.id, print_call(node), to_string(node.type.shape),
-                     node.type.element == ElementType::int32 ? " int32" : "", node.layer, to_string(node.role), node.location.file,
-                     node.location.line);
+                     node.type.element == ElementType::int32 ? " int32" : "", node.layer, to_string(node.role),
+                     node.location.file, node.location.line);
 }
 
 }  // namespace
@@ -34,14 +34,17 @@ std::string print(const Graph& graph) {
 }
 
 std::string print(const Program& program) {
-  std::string text = fmt::format("program {}: batch {}, {} lanes, {} kernels, arena {} bytes\n", program.name, program.batch,
-                                 program.lanes, program.kernels.size(), program.arena_bytes);
+  std::string text = fmt::format("program {}: batch {}, {} lanes, {} kernels, arena {} bytes\n", program.name,
+                                 program.batch, program.lanes, program.kernels.size(), program.arena_bytes);
   const auto place = [&](NodeId id) {
     const Placement& placement = program.placements[id];
     switch (placement.kind) {
-      case Placement::Kind::arena: return fmt::format("%{}@arena+{}", id, placement.offset);
-      case Placement::Kind::state: return fmt::format("%{}@state+{}", id, placement.offset);
-      default: return fmt::format("%{}", id);
+      case Placement::Kind::arena:
+        return fmt::format("%{}@arena+{}", id, placement.offset);
+      case Placement::Kind::state:
+        return fmt::format("%{}@state+{}", id, placement.offset);
+      default:
+        return fmt::format("%{}", id);
     }
   };
   for (const Kernel& kernel : program.kernels) {
@@ -49,8 +52,8 @@ std::string print(const Program& program) {
     for (NodeId id : kernel.leaves) leaves.push_back(place(id));
     for (NodeId id : kernel.roots) roots.push_back(place(id));
     const KernelCost work = cost(program, kernel);
-    text += fmt::format("kernel {} ({:.3f} MFLOP, {:.3f} MB)\n  reads {}\n  writes {}\n", kernel.name, work.flops / 1e6, work.bytes / 1e6,
-                        fmt::join(leaves, " "), fmt::join(roots, " "));
+    text += fmt::format("kernel {} ({:.3f} MFLOP, {:.3f} MB)\n  reads {}\n  writes {}\n", kernel.name, work.flops / 1e6,
+                        work.bytes / 1e6, fmt::join(leaves, " "), fmt::join(roots, " "));
     for (NodeId id : nodes_inside(program, kernel)) text += "    " + print_node(program.graph.node(id));
   }
   for (const Copy& copy : program.copies) text += fmt::format("copy %{} to state+{}\n", copy.from, copy.state_offset);

@@ -12,7 +12,8 @@ namespace {
 
 std::string keras_shape(const Shape& shape) {
   std::string text = "(";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + (shape[i] == kBatch ? "None" : std::to_string(shape[i]));
+  for (size_t i = 0; i < shape.size(); ++i)
+    text += (i ? ", " : "") + (shape[i] == kBatch ? "None" : std::to_string(shape[i]));
   return text + ")";
 }
 
@@ -28,7 +29,8 @@ struct Column {
   bool right;
 };
 
-std::string line(const std::vector<Column>& columns, const char* left, const char* bar, const char* middle, const char* right) {
+std::string line(const std::vector<Column>& columns, const char* left, const char* bar, const char* middle,
+                 const char* right) {
   std::string text = left;
   for (size_t i = 0; i < columns.size(); ++i) {
     for (size_t j = 0; j < columns[i].width + 2; ++j) text += bar;
@@ -40,7 +42,8 @@ std::string line(const std::vector<Column>& columns, const char* left, const cha
 std::string cells(const std::vector<Column>& columns, const std::vector<std::string>& values, const char* edge) {
   std::string text = edge;
   for (size_t i = 0; i < columns.size(); ++i) {
-    text += columns[i].right ? fmt::format(" {:>{}} ", values[i], columns[i].width) : fmt::format(" {:<{}} ", values[i], columns[i].width);
+    text += columns[i].right ? fmt::format(" {:>{}} ", values[i], columns[i].width)
+                             : fmt::format(" {:<{}} ", values[i], columns[i].width);
     text += edge;
   }
   return text + "\n";
@@ -63,7 +66,8 @@ std::vector<LayerRow> layer_rows(const Graph& graph) {
   }
   std::vector<LayerRow> rows;
   for (const Node& node : graph.nodes) {
-    if (!live[node.id] || node.op == &parameter_operator || (node.op->layer == nullptr && node.inputs.empty())) continue;
+    if (!live[node.id] || node.op == &parameter_operator || (node.op->layer == nullptr && node.inputs.empty()))
+      continue;
     LayerRow row{node.layer, node.op->layer != nullptr ? node.op->layer : node.op->name, node.type.shape};
     for (NodeId input : node.inputs) {
       const Node& parameter = graph.node(input);
@@ -83,7 +87,11 @@ std::vector<LayerRow> layer_rows(const Graph& graph) {
 }
 
 std::string summary_table(const Graph& graph) {
-  std::vector<Column> columns = {{"Layer (type)", 20, false}, {"Output Shape", 14, false}, {"Param #", 9, true}, {"FLOPs", 9, true}, {"Bytes", 9, true}};
+  std::vector<Column> columns = {{"Layer (type)", 20, false},
+                                 {"Output Shape", 14, false},
+                                 {"Param #", 9, true},
+                                 {"FLOPs", 9, true},
+                                 {"Bytes", 9, true}};
   std::vector<std::vector<std::string>> table;
   int64_t total = 0, trainable = 0;
   double flops = 0, bytes = 0;
@@ -105,10 +113,12 @@ std::string summary_table(const Graph& graph) {
     text += cells(columns, table[i], "│");
   }
   text += line(columns, "└", "─", "┴", "┘");
-  text += fmt::format(" Total params: {} ({})\n Trainable params: {} ({})\n Non-trainable params: {} ({})\n", with_commas(total),
-                      bytes_text(4.0 * static_cast<double>(total)), with_commas(trainable), bytes_text(4.0 * static_cast<double>(trainable)),
-                      with_commas(total - trainable), bytes_text(4.0 * static_cast<double>(total - trainable)));
-  text += fmt::format(" Forward pass of one sample: {} FLOPs, {} of activations\n", with_commas(static_cast<int64_t>(flops)), bytes_text(bytes));
+  text += fmt::format(" Total params: {} ({})\n Trainable params: {} ({})\n Non-trainable params: {} ({})\n",
+                      with_commas(total), bytes_text(4.0 * static_cast<double>(total)), with_commas(trainable),
+                      bytes_text(4.0 * static_cast<double>(trainable)), with_commas(total - trainable),
+                      bytes_text(4.0 * static_cast<double>(total - trainable)));
+  text += fmt::format(" Forward pass of one sample: {} FLOPs, {} of activations\n",
+                      with_commas(static_cast<int64_t>(flops)), bytes_text(bytes));
   return text;
 }
 
@@ -117,8 +127,13 @@ std::string summary_json(const Graph& graph) {
   for (const LayerRow& row : layer_rows(graph)) {
     nlohmann::json shape = nlohmann::json::array();
     for (int64_t extent : row.shape) shape.push_back(extent == kBatch ? nlohmann::json() : nlohmann::json(extent));
-    layers.push_back({{"name", row.name}, {"type", row.kind}, {"shape", shape}, {"parameters", row.parameters},
-                      {"trainable", row.trainable}, {"flops", row.flops}, {"bytes", row.bytes}});
+    layers.push_back({{"name", row.name},
+                      {"type", row.kind},
+                      {"shape", shape},
+                      {"parameters", row.parameters},
+                      {"trainable", row.trainable},
+                      {"flops", row.flops},
+                      {"bytes", row.bytes}});
   }
   return nlohmann::json{{"name", graph.name}, {"layers", layers}}.dump();
 }

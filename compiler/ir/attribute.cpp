@@ -12,11 +12,14 @@ std::string to_string(const AffineIndex& index, const std::vector<std::string>& 
     const int64_t c = index.coefficients[i];
     if (c == 0) continue;
     if (!text.empty() && c > 0) text += '+';
-    if (c == -1) text += '-';
-    else if (c != 1) text += fmt::format("{}*", c);
+    if (c == -1)
+      text += '-';
+    else if (c != 1)
+      text += fmt::format("{}*", c);
     text += loops[i];
   }
-  if (index.offset != 0 || text.empty()) text += fmt::format("{}{}", index.offset > 0 && !text.empty() ? "+" : "", index.offset);
+  if (index.offset != 0 || text.empty())
+    text += fmt::format("{}{}", index.offset > 0 && !text.empty() ? "+" : "", index.offset);
   return index.divisor == 1 ? text : fmt::format("({})/{}", text, index.divisor);
 }
 
@@ -35,8 +38,8 @@ std::string to_string(const Contraction& contraction) {
                                                : fmt::format("{}<{}", contraction.loops[i], contraction.extents[i]));
   }
   const auto middle = loops.begin() + contraction.output_rank;
-  return fmt::format("[{}] = sum {} left{} * right{}", fmt::join(loops.begin(), middle, ", "), fmt::join(middle, loops.end(), ", "),
-                     list(contraction.left), list(contraction.right));
+  return fmt::format("[{}] = sum {} left{} * right{}", fmt::join(loops.begin(), middle, ", "),
+                     fmt::join(middle, loops.end(), ", "), list(contraction.left), list(contraction.right));
 }
 
 std::string to_string(const Attribute& attribute) {
@@ -45,7 +48,9 @@ std::string to_string(const Attribute& attribute) {
     std::string operator()(int64_t value) const { return fmt::format("{}", value); }
     std::string operator()(double value) const { return fmt::format("{}", value); }
     std::string operator()(const std::string& value) const { return '"' + value + '"'; }
-    std::string operator()(const std::vector<int64_t>& value) const { return fmt::format("[{}]", fmt::join(value, ", ")); }
+    std::string operator()(const std::vector<int64_t>& value) const {
+      return fmt::format("[{}]", fmt::join(value, ", "));
+    }
     std::string operator()(const Contraction& value) const { return kiln::to_string(value); }
   };
   return std::visit(Printer{}, attribute);

@@ -19,8 +19,9 @@ struct AffineIndex {
   bool operator==(const AffineIndex&) const = default;
 };
 
-/// output[l_0, ..., l_(k-1)] = sum over l_k, ... of left[left indices] * right[right indices]: the one family that dense
-/// layers, convolutions and all their gradients belong to. The first `output_rank` loops are the output's dimensions.
+/// output[l_0, ..., l_(k-1)] = sum over l_k, ... of left[left indices] * right[right indices]: the one family that
+/// dense layers, convolutions and all their gradients belong to. The first `output_rank` loops are the output's
+/// dimensions.
 struct Contraction {
   std::vector<std::string> loops;
   std::vector<int64_t> extents;  // kBatch for the batch

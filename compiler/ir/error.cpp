@@ -20,7 +20,7 @@ std::string quoted_line(Location location) {
 }  // namespace
 
 UserError::UserError(Location location, const std::string& subject, const std::string& message)
-    : std::runtime_error(fmt::format("{}:{}: {}: {}{}", location.file, location.line, subject, message,
-                                     quoted_line(location))) {}
+    : std::runtime_error(
+          fmt::format("{}:{}: {}: {}{}", location.file, location.line, subject, message, quoted_line(location))) {}
 
 }  // namespace kiln

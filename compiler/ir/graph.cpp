@@ -15,13 +15,20 @@ namespace kiln {
 
 const char* to_string(Role role) {
   switch (role) {
-    case Role::forward: return "forward";
-    case Role::gradient: return "gradient";
-    case Role::input_gradient: return "input_gradient";
-    case Role::weight_gradient: return "weight_gradient";
-    case Role::update: return "update";
-    case Role::loss: return "loss";
-    case Role::metric: return "metric";
+    case Role::forward:
+      return "forward";
+    case Role::gradient:
+      return "gradient";
+    case Role::input_gradient:
+      return "input_gradient";
+    case Role::weight_gradient:
+      return "weight_gradient";
+    case Role::update:
+      return "update";
+    case Role::loss:
+      return "loss";
+    case Role::metric:
+      return "metric";
   }
   throw InternalError("unknown role");
 }
@@ -93,7 +100,8 @@ std::string Graph::fresh_layer(const std::string& base) {
 
 Tensor Graph::input(const std::string& input_name, Shape shape, Location location) {
   for (int64_t extent : shape) {
-    if (extent < 1) throw UserError(location, "input", fmt::format("extents must be positive, got {}", to_string(shape)));
+    if (extent < 1)
+      throw UserError(location, "input", fmt::format("extents must be positive, got {}", to_string(shape)));
   }
   shape.insert(shape.begin(), kBatch);
   return kiln::input(*this, input_name, {shape, ElementType::real}, location);
@@ -101,13 +109,15 @@ Tensor Graph::input(const std::string& input_name, Shape shape, Location locatio
 
 Tensor Graph::label(const std::string& label_name, int64_t classes, Location location) {
   const LayerScope layer(*this, "label", location);
-  return one_hot(kiln::input(*this, label_name, {{kBatch}, ElementType::int32}, location), {.classes = classes}, location);
+  return one_hot(kiln::input(*this, label_name, {{kBatch}, ElementType::int32}, location), {.classes = classes},
+                 location);
 }
 
 void Graph::output(const std::string& output_name, Tensor value, Location location) {
   if (!value || &value.graph() != this) throw UserError(location, "output", "the value belongs to another graph");
   for (const Output& other : outputs) {
-    if (other.name == output_name) throw UserError(location, "output", fmt::format("'{}' is there already", output_name));
+    if (other.name == output_name)
+      throw UserError(location, "output", fmt::format("'{}' is there already", output_name));
   }
   outputs.push_back({output_name, value.id()});
 }
@@ -115,7 +125,8 @@ void Graph::output(const std::string& output_name, Tensor value, Location locati
 void Graph::metric(const std::string& metric_name, Tensor value, Location location) {
   if (!value || &value.graph() != this) throw UserError(location, "metric", "the value belongs to another graph");
   if (element_count(value.shape()) != 1 || has_batch(value.shape())) {
-    throw UserError(location, "metric", fmt::format("'{}' must be a scalar, got {}", metric_name, to_string(value.shape())));
+    throw UserError(location, "metric",
+                    fmt::format("'{}' must be a scalar, got {}", metric_name, to_string(value.shape())));
   }
   metrics.push_back({metric_name, value.id()});
 }

@@ -101,8 +101,8 @@ struct TrainingOptions {
   Tensor loss;
   Optimizer optimizer;
   int64_t batch = 64;
-  int64_t epochs = 1;              // default of the trainer's --epochs
-  double validation_split = 0.2;   // default of the trainer's --validation-split
+  int64_t epochs = 1;             // default of the trainer's --epochs
+  double validation_split = 0.2;  // default of the trainer's --validation-split
 };
 
 /// A static computation graph: values only, nothing is executed. Passes take one and return another.
@@ -157,7 +157,7 @@ class Graph {
 
   std::string name;
   std::map<std::string, int> layer_counts;  // user-level calls so far, by operator
-  std::deque<Node> nodes;  // a deque: references stay valid while rules append
+  std::deque<Node> nodes;                   // a deque: references stay valid while rules append
   std::vector<Output> outputs;
   std::vector<Output> metrics;
   std::vector<Update> updates;

@@ -10,8 +10,8 @@ std::vector<int> storage_extents(const Shape& shape, int64_t batch);
 
 /// Where a contraction reads an operand.
 struct AffineRead {
-  Index position;         // clamped into the operand where `inside` may be false
-  Halide::Expr inside;    // undefined where every position is inside
+  Index position;       // clamped into the operand where `inside` may be false
+  Halide::Expr inside;  // undefined where every position is inside
 };
 
 /// The operand's index forms at the given loop values. Positions that some loop value puts outside are promised to be

@@ -12,7 +12,9 @@ class ExpressionOperands : public Operands {
  public:
   ExpressionOperands(KernelExpressions& expressions, const Node& node) : expressions_(expressions), node_(node) {}
 
-  Expr read(int operand, const Index& index) const override { return expressions_.value(node_.inputs.at(operand), index); }
+  Expr read(int operand, const Index& index) const override {
+    return expressions_.value(node_.inputs.at(operand), index);
+  }
   const Shape& shape(int operand) const override { return expressions_.node(node_.inputs.at(operand)).type.shape; }
   Halide::Type real() const override { return Halide::Float(32); }
   Expr count() const override { return expressions_.count_; }
@@ -23,7 +25,8 @@ class ExpressionOperands : public Operands {
   const Node& node_;
 };
 
-KernelExpressions::KernelExpressions(const Program& program, const Kernel& kernel) : program_(program), kernel_(kernel) {
+KernelExpressions::KernelExpressions(const Program& program, const Kernel& kernel)
+    : program_(program), kernel_(kernel) {
   for (NodeId leaf : kernel.leaves) {
     const Node& node = this->node(leaf);
     if (is_source(node) && node.type.shape.empty() && node.op == &scalar_operator) continue;
@@ -102,17 +105,23 @@ std::vector<Halide::Argument> KernelExpressions::arguments() const {
 
 Expr combine(Fold fold, const Expr& a, const Expr& b) {
   switch (fold) {
-    case Fold::max: return Halide::max(a, b);
-    case Fold::min: return Halide::min(a, b);
-    default: return a + b;
+    case Fold::max:
+      return Halide::max(a, b);
+    case Fold::min:
+      return Halide::min(a, b);
+    default:
+      return a + b;
   }
 }
 
 Expr identity(Fold fold, Halide::Type type) {
   switch (fold) {
-    case Fold::max: return type.min();
-    case Fold::min: return type.max();
-    default: return Halide::cast(type, 0);
+    case Fold::max:
+      return type.min();
+    case Fold::min:
+      return type.max();
+    default:
+      return Halide::cast(type, 0);
   }
 }
 

@@ -81,7 +81,8 @@ Func define(const Graph& graph, const Node& node, const std::vector<Func>& funcs
       Shape extents = with_batch(operands.shape(operand), batch);
       for (size_t i = 0; i < extents.size(); ++i) {
         // unlike in scheduled code the guard is a value here, so the position must really be clamped
-        const auto* promise = Halide::Internal::Call::as_intrinsic(read.position[i], {Halide::Internal::Call::unsafe_promise_clamped});
+        const auto* promise =
+            Halide::Internal::Call::as_intrinsic(read.position[i], {Halide::Internal::Call::unsafe_promise_clamped});
         if (promise) read.position[i] = Halide::clamp(promise->args[0], 0, static_cast<int>(extents[i]) - 1);
       }
       return Halide::select(read.inside, operands.read(operand, read.position), Expr(0.0));
@@ -130,7 +131,10 @@ Reference::Reference(const Graph& graph, std::vector<NodeId> results, int64_t ba
     if (node.op == &scalar_operator) {
       const auto& name = std::get<std::string>(node.attributes.at("name"));
       f = Func(name + "_value");
-      f() = name == "count" ? Halide::cast<double>(p.count) : name == "step" ? Expr(p.step) : name == "seed" ? Expr(p.seed) : Expr(p.learning_rate);
+      f() = name == "count"  ? Halide::cast<double>(p.count)
+            : name == "step" ? Expr(p.step)
+            : name == "seed" ? Expr(p.seed)
+                             : Expr(p.learning_rate);
     } else if (is_source(node)) {
       const auto extents = storage_extents(node.type.shape, batch);
       const Halide::Type element = node.type.element == ElementType::real ? Halide::Float(64) : Halide::Int(32);
@@ -172,27 +176,32 @@ std::vector<std::vector<double>> Reference::run(const std::map<NodeId, std::vect
     if (given == values.end()) throw InternalError(fmt::format("reference: no value for node {}", id));
     const auto extents = storage_extents(node.type.shape, p.batch);
     if (static_cast<int64_t>(given->second.size()) != element_count(node.type.shape, p.batch)) {
-      throw InternalError(fmt::format("reference: {} values for node {} of {}", given->second.size(), id, to_string(node.type.shape)));
+      throw InternalError(
+          fmt::format("reference: {} values for node {} of {}", given->second.size(), id, to_string(node.type.shape)));
     }
     size_t next = 0;
     if (node.type.element == ElementType::real) {
       Halide::Buffer<double> buffer(extents);
-      for_each_element(node.type.shape, p.batch, [&](int64_t offset) { buffer.data()[offset] = given->second[next++]; });
+      for_each_element(node.type.shape, p.batch,
+                       [&](int64_t offset) { buffer.data()[offset] = given->second[next++]; });
       image.set(buffer);
     } else {
       Halide::Buffer<int32_t> buffer(extents);
-      for_each_element(node.type.shape, p.batch, [&](int64_t offset) { buffer.data()[offset] = static_cast<int32_t>(given->second[next++]); });
+      for_each_element(node.type.shape, p.batch,
+                       [&](int64_t offset) { buffer.data()[offset] = static_cast<int32_t>(given->second[next++]); });
       image.set(buffer);
     }
   }
   std::vector<Halide::Buffer<>> buffers;
-  for (NodeId id : p.results) buffers.emplace_back(Halide::Float(64), storage_extents(p.graph.node(id).type.shape, p.batch));
+  for (NodeId id : p.results)
+    buffers.emplace_back(Halide::Float(64), storage_extents(p.graph.node(id).type.shape, p.batch));
   p.pipeline.realize(Halide::Realization(buffers));
   std::vector<std::vector<double>> results;
   for (size_t i = 0; i < p.results.size(); ++i) {
     const auto* data = static_cast<const double*>(buffers[i].data());
     std::vector<double>& result = results.emplace_back();
-    for_each_element(p.graph.node(p.results[i]).type.shape, p.batch, [&](int64_t offset) { result.push_back(data[offset]); });
+    for_each_element(p.graph.node(p.results[i]).type.shape, p.batch,
+                     [&](int64_t offset) { result.push_back(data[offset]); });
   }
   return results;
 }

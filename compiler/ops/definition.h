@@ -48,8 +48,8 @@ struct Definition {
   Shape period;
   /// Operands that `value` reads at the output's own element only (or a broadcast of it): all, unless listed here.
   std::vector<int> gathered;
-  /// The operands are compared with the result for equality, here or in the gradient: they must be stored values, since a
-  /// fused kernel that computes one again may round it differently.
+  /// The operands are compared with the result for equality, here or in the gradient: they must be stored values, since
+  /// a fused kernel that computes one again may round it differently.
   bool compares = false;
   /// Set for a contraction of operands 0 and 1; then the rest is unused.
   std::optional<Contraction> contraction;

@@ -17,12 +17,14 @@ Type type(const Call& call) {
 
 Definition define(const Call& call) {
   const int64_t last = last_axis(call), extent = call.shape(0)[last];
-  Definition definition = fold(Fold::min, {extent}, [last, extent](const Operands& in, const Index& at, const Index& r) {
-    Index index = at;
-    index[last] = r[0];
-    const Halide::Expr position = Halide::cast(in.real(), r[0]), none = in.constant(static_cast<double>(extent - 1));
-    return Halide::select(in.read(0, index) >= in.read(1, at), position, none);
-  });
+  Definition definition =
+      fold(Fold::min, {extent}, [last, extent](const Operands& in, const Index& at, const Index& r) {
+        Index index = at;
+        index[last] = r[0];
+        const Halide::Expr position = Halide::cast(in.real(), r[0]),
+                           none = in.constant(static_cast<double>(extent - 1));
+        return Halide::select(in.read(0, index) >= in.read(1, at), position, none);
+      });
   definition.compares = true;
   return definition;
 }

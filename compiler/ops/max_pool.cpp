@@ -30,8 +30,8 @@ Definition define(const Call& call) {
 }
 
 std::vector<Tensor> gradient(const GradientCall& call) {
-  return {max_pool_gradient(call.inputs[0], call.cotangent,
-                            std::get<std::vector<int64_t>>(call.attributes.at("windows")))};
+  return {
+      max_pool_gradient(call.inputs[0], call.cotangent, std::get<std::vector<int64_t>>(call.attributes.at("windows")))};
 }
 
 std::vector<Sample> samples() {

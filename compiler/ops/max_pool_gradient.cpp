@@ -72,8 +72,7 @@ const Operator max_pool_gradient_operator = {
 };
 
 Tensor max_pool_gradient(Tensor x, Tensor cotangent, std::vector<int64_t> windows, Location location) {
-  return x.graph().append(max_pool_gradient_operator, {x, cotangent}, {{"windows", std::move(windows)}},
-                          location);
+  return x.graph().append(max_pool_gradient_operator, {x, cotangent}, {{"windows", std::move(windows)}}, location);
 }
 
 }  // namespace kiln

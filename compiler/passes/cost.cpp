@@ -12,7 +12,8 @@ double node_flops(const Graph& graph, const Node& node, int64_t batch) {
   double count = static_cast<double>(element_count(node.type.shape, batch));
   if (definition.contraction) {
     count = 2;
-    for (int64_t extent : definition.contraction->extents) count *= static_cast<double>(extent == kBatch ? batch : extent);
+    for (int64_t extent : definition.contraction->extents)
+      count *= static_cast<double>(extent == kBatch ? batch : extent);
   } else if (definition.fold != Fold::none) {
     count *= static_cast<double>(element_count(definition.extents, batch));
   }
@@ -34,7 +35,8 @@ std::vector<NodeId> nodes_inside(const Program& program, const Kernel& kernel) {
 
 KernelCost cost(const Program& program, const Kernel& kernel) {
   KernelCost total;
-  for (NodeId id : nodes_inside(program, kernel)) total.flops += node_flops(program.graph, program.graph.node(id), program.batch);
+  for (NodeId id : nodes_inside(program, kernel))
+    total.flops += node_flops(program.graph, program.graph.node(id), program.batch);
   for (const auto* buffers : {&kernel.leaves, &kernel.roots}) {
     for (NodeId id : *buffers) {
       total.bytes += 4.0 * static_cast<double>(element_count(program.graph.node(id).type.shape, program.batch));

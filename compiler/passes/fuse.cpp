@@ -6,7 +6,8 @@
 #include "passes/program.h"
 
 // The rules of fusion:
-//  - A contraction or fold is an anchor: it has loops of its own. Element-wise work on its result in the same shape runs
+//  - A contraction or fold is an anchor: it has loops of its own. Element-wise work on its result in the same shape
+//  runs
 //    on the register tile (the epilogue), up to values that somebody else needs.
 //  - Sums within each row of an image run in the kernel that makes the row.
 //  - Folds of the same domain that do not depend on each other share one pass.
@@ -83,7 +84,8 @@ class Fuser {
   bool gathers(NodeId consumer, NodeId producer) const {
     const auto& gathered = definitions_[consumer]->gathered;
     for (size_t i = 0; i < node(consumer).inputs.size(); ++i) {
-      if (node(consumer).inputs[i] == producer && std::count(gathered.begin(), gathered.end(), static_cast<int>(i))) return true;
+      if (node(consumer).inputs[i] == producer && std::count(gathered.begin(), gathered.end(), static_cast<int>(i)))
+        return true;
     }
     return false;
   }
@@ -162,11 +164,14 @@ class Fuser {
         const Node& first = this->node(group.front());
         return definitions_[first.id]->fold == definitions_[node.id]->fold && first.attributes == node.attributes &&
                graph_.node(first.inputs[0]).type == graph_.node(node.inputs[0]).type &&
-               std::none_of(group.begin(), group.end(), [&](NodeId other) { return depends_through_kernel(node.id, other); });
+               std::none_of(group.begin(), group.end(),
+                            [&](NodeId other) { return depends_through_kernel(node.id, other); });
       };
       const auto found = std::find_if(groups.begin(), groups.end(), fits);
-      if (found != groups.end()) found->push_back(node.id);
-      else groups.push_back({node.id});
+      if (found != groups.end())
+        found->push_back(node.id);
+      else
+        groups.push_back({node.id});
     }
     for (std::vector<NodeId>& group : groups) {
       if (group.size() < 2) continue;
@@ -179,7 +184,9 @@ class Fuser {
     }
   }
 
-  bool depends_through_kernel(NodeId later, NodeId earlier) const { return reaches_[later][earlier] || reaches_[earlier][later]; }
+  bool depends_through_kernel(NodeId later, NodeId earlier) const {
+    return reaches_[later][earlier] || reaches_[earlier][later];
+  }
 
   /// The values that an anchor's kernel writes: its result after the element-wise work that can run on the tile.
   std::vector<NodeId> epilogue(NodeId anchor) {
@@ -212,8 +219,10 @@ class Fuser {
     if (consumers_[value].empty()) return false;
     for (NodeId consumer : consumers_[value]) {
       if (!continues(value, consumer)) return false;
-      if (buffer_[consumer]) roots.push_back(consumer);
-      else if (!all_end_in_roots(consumer, roots)) return false;
+      if (buffer_[consumer])
+        roots.push_back(consumer);
+      else if (!all_end_in_roots(consumer, roots))
+        return false;
     }
     // A root that other roots read is an expression of them inside the kernel.
     return true;
@@ -270,7 +279,9 @@ class Fuser {
 
   /// A kernel that makes images row by row, so that sums within rows can join it.
   bool makes_rows(const Kernel& kernel) const {
-    if (kernel.roots.size() != 1 || node(kernel.roots[0]).type.shape.size() != 4 || !has_batch(node(kernel.roots[0]).type.shape)) return false;
+    if (kernel.roots.size() != 1 || node(kernel.roots[0]).type.shape.size() != 4 ||
+        !has_batch(node(kernel.roots[0]).type.shape))
+      return false;
     const Definition& anchor = *definitions_[kernel.anchors[0]];
     if (anchor.contraction) return has_batch(node(kernel.anchors[0]).type.shape);
     if (anchor.fold != Fold::none) return false;
@@ -291,13 +302,16 @@ class Fuser {
     std::vector<Kernel> kept;
     for (Kernel& sums : kernels_) {
       Kernel* producer = nullptr;
-      if (sums.roots == sums.anchors && std::all_of(sums.anchors.begin(), sums.anchors.end(), [&](NodeId id) { return is_row_sum(id); })) {
+      if (sums.roots == sums.anchors &&
+          std::all_of(sums.anchors.begin(), sums.anchors.end(), [&](NodeId id) { return is_row_sum(id); })) {
         for (Kernel& candidate : kernels_) {
           if (&candidate == &sums || !makes_rows(candidate)) continue;
           const NodeId root = candidate.roots[0];
           const bool reads = std::count(sums.leaves.begin(), sums.leaves.end(), root) > 0;
-          const bool ready = std::all_of(sums.leaves.begin(), sums.leaves.end(), [&](NodeId leaf) { return leaf == root || !reaches_[leaf][root]; });
-          if (reads && ready && node(root).type.shape == node(node(sums.anchors[0]).inputs[0]).type.shape) producer = &candidate;
+          const bool ready = std::all_of(sums.leaves.begin(), sums.leaves.end(),
+                                         [&](NodeId leaf) { return leaf == root || !reaches_[leaf][root]; });
+          if (reads && ready && node(root).type.shape == node(node(sums.anchors[0]).inputs[0]).type.shape)
+            producer = &candidate;
         }
       }
       if (producer == nullptr) continue;
@@ -316,7 +330,8 @@ class Fuser {
     std::map<std::string, int> used;
     std::vector<Kernel*> order;
     for (Kernel& kernel : kernels_) order.push_back(&kernel);
-    std::sort(order.begin(), order.end(), [](const Kernel* a, const Kernel* b) { return a->anchors[0] < b->anchors[0]; });
+    std::sort(order.begin(), order.end(),
+              [](const Kernel* a, const Kernel* b) { return a->anchors[0] < b->anchors[0]; });
     for (Kernel* kernel : order) {
       const Node& anchor = node(kernel->anchors[0]);
       std::string name = (anchor.layer.empty() ? anchor.op->name : anchor.layer) + "." + to_string(anchor.role);

@@ -25,8 +25,10 @@ std::set<NodeId> sources_of(const Graph& graph, const Kernel& kernel, NodeId roo
     const NodeId id = pending.back();
     pending.pop_back();
     if (!seen.insert(id).second) continue;
-    if (leaves.count(id)) found.insert(resolve_view(graph, id));
-    else pending.insert(pending.end(), graph.node(id).inputs.begin(), graph.node(id).inputs.end());
+    if (leaves.count(id))
+      found.insert(resolve_view(graph, id));
+    else
+      pending.insert(pending.end(), graph.node(id).inputs.begin(), graph.node(id).inputs.end());
   }
   return found;
 }
@@ -41,7 +43,8 @@ struct Lifetime {
 
 /// Places the largest first, each at the lowest offset that is free during its life.
 int64_t place(std::vector<Lifetime>& lifetimes) {
-  std::stable_sort(lifetimes.begin(), lifetimes.end(), [](const Lifetime& a, const Lifetime& b) { return a.bytes > b.bytes; });
+  std::stable_sort(lifetimes.begin(), lifetimes.end(),
+                   [](const Lifetime& a, const Lifetime& b) { return a.bytes > b.bytes; });
   int64_t total = 0;
   std::vector<const Lifetime*> placed;  // by offset
   for (Lifetime& buffer : lifetimes) {
@@ -85,7 +88,8 @@ StateLayout layout_state(const Graph& graph) {
   return layout;
 }
 
-Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> kernels, const StateLayout& state, int64_t batch) {
+Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> kernels, const StateLayout& state,
+             int64_t batch) {
   Program program{name, graph, batch, (batch + kVectorLanes - 1) / kVectorLanes * kVectorLanes, {}, {}, {}, 0};
   const int kernel_count = static_cast<int>(kernels.size());
   std::vector<int> producer(graph.nodes.size(), -1);
@@ -128,8 +132,8 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
     const StateEntry& entry = state.entries.at(parameter_name(graph.node(update.parameter)));
     bool direct = writer >= 0 && in_place.count(value) == 0;
     if (direct) {
-      // Inside its own kernel the old value may be read at the element that is written, which is so unless it is what an
-      // anchor of the kernel reads.
+      // Inside its own kernel the old value may be read at the element that is written, which is so unless it is what
+      // an anchor of the kernel reads.
       for (NodeId anchor : kernels[writer].anchors) {
         for (NodeId input : graph.node(anchor).inputs) {
           if (anchor != value && resolve_view(graph, input) == update.parameter) direct = false;
@@ -137,7 +141,8 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
       }
       // The roots are stored one after the other: those stored later must not need the old value.
       const std::vector<NodeId>& roots = kernels[writer].roots;
-      for (size_t later = static_cast<size_t>(std::find(roots.begin(), roots.end(), value) - roots.begin()) + 1; later < roots.size(); ++later) {
+      for (size_t later = static_cast<size_t>(std::find(roots.begin(), roots.end(), value) - roots.begin()) + 1;
+           later < roots.size(); ++later) {
         if (sources_of(graph, kernels[writer], roots[later]).count(update.parameter)) direct = false;
       }
       for (int reader : readers[update.parameter]) {
@@ -161,7 +166,9 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
     waiting[k] = static_cast<int>(before[k].size());
     for (int earlier : before[k]) after[earlier].push_back(k);
   }
-  const auto later = [&](int a, int b) { return std::pair(kernels[a].anchors[0], a) > std::pair(kernels[b].anchors[0], b); };
+  const auto later = [&](int a, int b) {
+    return std::pair(kernels[a].anchors[0], a) > std::pair(kernels[b].anchors[0], b);
+  };
   std::priority_queue<int, std::vector<int>, decltype(later)> ready(later);
   for (int k = 0; k < kernel_count; ++k) {
     if (waiting[k] == 0) ready.push(k);
@@ -174,12 +181,14 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
     }
     program.kernels.push_back(std::move(kernels[k]));
   }
-  if (static_cast<int>(program.kernels.size()) != kernel_count) throw InternalError("plan: kernels depend on each other in a circle");
+  if (static_cast<int>(program.kernels.size()) != kernel_count)
+    throw InternalError("plan: kernels depend on each other in a circle");
 
   // Lifetimes; inputs are filled before the step, outputs are read after it.
   std::map<NodeId, Lifetime> lifetimes;
   for (const Node& node : graph.nodes) {
-    if (node.op->define == nullptr && is_source(node) && !node.attributes.count("trainable") && !node.type.shape.empty()) {
+    if (node.op->define == nullptr && is_source(node) && !node.attributes.count("trainable") &&
+        !node.type.shape.empty()) {
       lifetimes[node.id] = {node.id, element_count(node.type.shape, program.lanes) * 4, 0, kernel_count};
     }
   }
@@ -208,7 +217,8 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
   program.arena_bytes = place(buffers);
   for (const Lifetime& buffer : buffers) program.placements[buffer.node] = {Placement::Kind::arena, buffer.offset};
   for (const auto& [value, parameter] : in_place) {
-    program.placements[value] = {Placement::Kind::state, state.entries.at(parameter_name(graph.node(parameter))).offset};
+    program.placements[value] = {Placement::Kind::state,
+                                 state.entries.at(parameter_name(graph.node(parameter))).offset};
   }
   for (const Node& node : graph.nodes) {
     Placement& placement = program.placements[node.id];
@@ -226,7 +236,9 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
 
 void verify(const Program& program, const StateLayout& state) {
   const Graph& graph = program.graph;
-  const auto fail = [&](const std::string& message) { throw InternalError("program " + program.name + ": " + message); };
+  const auto fail = [&](const std::string& message) {
+    throw InternalError("program " + program.name + ": " + message);
+  };
   std::map<NodeId, int> written;
   std::set<int64_t> overwritten;  // offsets of parameters that hold their new value already
   struct Span {
@@ -251,9 +263,11 @@ void verify(const Program& program, const StateLayout& state) {
     for (NodeId leaf : program.kernels[k].leaves) {
       const NodeId id = resolve_view(graph, leaf);
       if (!is_source(graph.node(id)) && written.count(id) == 0) {
-        fail(fmt::format("{} reads node {} ({}), which nobody has written", program.kernels[k].name, id, graph.node(id).op->name));
+        fail(fmt::format("{} reads node {} ({}), which nobody has written", program.kernels[k].name, id,
+                         graph.node(id).op->name));
       }
-      if (program.placements[id].kind == Placement::Kind::expression) fail(fmt::format("node {} is read but has no place", id));
+      if (program.placements[id].kind == Placement::Kind::expression)
+        fail(fmt::format("node {} is read but has no place", id));
       if (graph.node(id).op == &parameter_operator && overwritten.count(program.placements[id].offset)) {
         fail(fmt::format("{} reads {} after its update", program.kernels[k].name, parameter_name(graph.node(id))));
       }

@@ -23,11 +23,11 @@ StateLayout layout_state(const Graph& training_graph);
 
 /// A group of nodes that one Halide pipeline computes.
 struct Kernel {
-  std::string name;            // "conv2d_1.weight_gradient", unique in the program
-  std::vector<NodeId> anchors; // contraction, or the folds of one domain, or the root of element-wise work
-  std::vector<NodeId> roots;   // values it writes; every other node in it is an expression
+  std::string name;              // "conv2d_1.weight_gradient", unique in the program
+  std::vector<NodeId> anchors;   // contraction, or the folds of one domain, or the root of element-wise work
+  std::vector<NodeId> roots;     // values it writes; every other node in it is an expression
   std::vector<NodeId> row_sums;  // the last of the roots, where there are any: sums within each row of the first root
-  std::vector<NodeId> leaves;  // values it reads: buffers, views of buffers and scalars
+  std::vector<NodeId> leaves;    // values it reads: buffers, views of buffers and scalars
 };
 
 /// Where a node's value is while a program runs.
@@ -46,8 +46,8 @@ struct Copy {
 struct Program {
   std::string name;
   Graph graph;
-  int64_t batch = 64, lanes = 64;  // rows, and rows rounded up to whole vectors
-  std::vector<Kernel> kernels;     // in the order of the step
+  int64_t batch = 64, lanes = 64;     // rows, and rows rounded up to whole vectors
+  std::vector<Kernel> kernels;        // in the order of the step
   std::vector<Placement> placements;  // by node; a view has its source's
   std::vector<Copy> copies;
   int64_t arena_bytes = 0;

@@ -4,11 +4,11 @@
 
 #include "ops/constant.h"
 #include "ops/contraction.h"
+#include "ops/input.h"
 #include "ops/multiply.h"
 #include "ops/negate.h"
 #include "ops/pad.h"
 #include "ops/parameter.h"
-#include "ops/input.h"
 #include "ops/reduce_sum.h"
 #include "passes/rewrite.h"
 
@@ -89,8 +89,10 @@ Graph simplify_once(const Graph& graph, bool& changed) {
         if (is_constant(inputs[1 - side], 1) && inputs[side].shape() == node.type.shape) value = inputs[side];
       }
     }
-    if (value) changed = true;
-    else value = copy_node(next, node, inputs);
+    if (value)
+      changed = true;
+    else
+      value = copy_node(next, node, inputs);
     const Tensor unique = common.unique(next, value);
     if (unique.id() != value.id()) changed = true;
     return unique;
@@ -114,7 +116,8 @@ Graph simplify(const Graph& graph) {
 
 void verify(const Graph& graph) {
   const auto fail = [&](const Node& node, const std::string& message) {
-    throw InternalError(fmt::format("{}:{}: node {} ({}): {}", node.location.file, node.location.line, node.id, node.op->name, message));
+    throw InternalError(fmt::format("{}:{}: node {} ({}): {}", node.location.file, node.location.line, node.id,
+                                    node.op->name, message));
   };
   for (const Node& node : graph.nodes) {
     if (node.op == nullptr) throw InternalError(fmt::format("node {} has no operator", node.id));
@@ -122,10 +125,12 @@ void verify(const Graph& graph) {
       if (input < 0 || input >= node.id) fail(node, fmt::format("reads node {}, which does not come before it", input));
     }
     const Type type = node.op->type(graph.call(node));
-    if (!(type == node.type)) fail(node, fmt::format("has type {}, its rule says {}", to_string(node.type.shape), to_string(type.shape)));
+    if (!(type == node.type))
+      fail(node, fmt::format("has type {}, its rule says {}", to_string(node.type.shape), to_string(type.shape)));
   }
   const auto exists = [&](NodeId id) {
-    if (id < 0 || id >= static_cast<NodeId>(graph.nodes.size())) throw InternalError(fmt::format("{}: node {} is named but does not exist", graph.name, id));
+    if (id < 0 || id >= static_cast<NodeId>(graph.nodes.size()))
+      throw InternalError(fmt::format("{}: node {} is named but does not exist", graph.name, id));
   };
   for (const Output& output : graph.outputs) exists(output.node);
   for (const Output& metric : graph.metrics) exists(metric.node);
@@ -133,8 +138,10 @@ void verify(const Graph& graph) {
   for (const Update& update : graph.updates) {
     exists(update.parameter);
     exists(update.value);
-    if (graph.node(update.parameter).op != &parameter_operator) fail(graph.node(update.parameter), "is updated but no parameter");
-    if (graph.node(update.parameter).type != graph.node(update.value).type) fail(graph.node(update.value), "updates a parameter of another type");
+    if (graph.node(update.parameter).op != &parameter_operator)
+      fail(graph.node(update.parameter), "is updated but no parameter");
+    if (graph.node(update.parameter).type != graph.node(update.value).type)
+      fail(graph.node(update.value), "updates a parameter of another type");
   }
 }
 

@@ -53,7 +53,9 @@ void bind_to(KernelExpressions& kernel, NodeId anchor, const Func& f) {
   kernel.bind(anchor, [f, batched](const Index& at) { return Expr(f(storage_order(at, batched))); });
 }
 
-std::string describe(const char* name, int a, int b, const char* more = "") { return fmt::format("{}: tile={}x{}{}", name, a, b, more); }
+std::string describe(const char* name, int a, int b, const char* more = "") {
+  return fmt::format("{}: tile={}x{}{}", name, a, b, more);
+}
 
 }  // namespace
 
@@ -74,7 +76,8 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor) {
   }
 
   const RDom r = summed_domain(c, 0);
-  const bool blocked = r.dimensions() == 1 && c.extents.back() >= kLongReduction && c.extents.back() % kReductionBlock == 0 && features % tile == 0;
+  const bool blocked = r.dimensions() == 1 && c.extents.back() >= kLongReduction &&
+                       c.extents.back() % kReductionBlock == 0 && features % tile == 0;
   const Var ni("ni"), fi("fi");
   std::vector<Halide::VarOrRVar> rest;
   for (size_t d = 2; d < loops.storage.size(); ++d) rest.emplace_back(loops.storage[d]);
@@ -98,16 +101,23 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor) {
     sum(loops.storage) += acc(at_ro);
     bind_to(kernel, anchor, sum);
     Func output = define_output(kernel, loops);
-    // A task owns a group of features for the whole reduction; its operand's block is read from the caches by every tile.
+    // A task owns a group of features for the whole reduction; its operand's block is read from the caches by every
+    // tile.
     const int group = tile * divisor(features / tile, std::max(1, 192 / tile));
     output.split(f, g, gi, group).reorder(n, gi, g).vectorize(n, static_cast<int>(kVectorLanes));
     if (features / group > 1 || worth_threads(kernel)) output.parallel(g);
     sum.compute_at(output, g).vectorize(n, static_cast<int>(kVectorLanes));
-    sum.update().split(f, f, fi, tile).split(n, n, ni, vectors * static_cast<int>(kVectorLanes)).reorder(ni, fi, n, f, ro.x)
-        .vectorize(ni, static_cast<int>(kVectorLanes)).unroll(ni).unroll(fi);
+    sum.update()
+        .split(f, f, fi, tile)
+        .split(n, n, ni, vectors * static_cast<int>(kVectorLanes))
+        .reorder(ni, fi, n, f, ro.x)
+        .vectorize(ni, static_cast<int>(kVectorLanes))
+        .unroll(ni)
+        .unroll(fi);
     acc.compute_at(sum, n).vectorize(n, static_cast<int>(kVectorLanes)).unroll(n).unroll(f);
     acc.update().reorder(n, f, ri.x, b).vectorize(n, static_cast<int>(kVectorLanes)).unroll(n).unroll(f);
-    return {output, describe("rows", vectors, tile, fmt::format(" block={} group={}", kReductionBlock, group).c_str()), {}};
+    return {
+        output, describe("rows", vectors, tile, fmt::format(" block={} group={}", kReductionBlock, group).c_str()), {}};
   }
 
   Func acc("acc");
@@ -140,7 +150,8 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor) {
   auto update = acc.update();
   update.reorder(update_order).vectorize(n, static_cast<int>(kVectorLanes)).unroll(n);
   if (features > 1) update.unroll(f);
-  if (r.dimensions() > 0 && c.extents.back() == 1 && r.dimensions() > 1 && c.extents[c.extents.size() - 2] <= 8 && !where.defined()) {
+  if (r.dimensions() > 0 && c.extents.back() == 1 && r.dimensions() > 1 && c.extents[c.extents.size() - 2] <= 8 &&
+      !where.defined()) {
     update.unroll(RVar(r[1]));  // one channel: a row of the kernel at once
   }
 
@@ -154,8 +165,10 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor) {
     } else if (features > 1) {
       const int tiles = (features + tile - 1) / tile;
       const int task = std::max(1, tiles / 48);
-      if (task > 1) output.parallel(f, task, TailStrategy::GuardWithIf);
-      else output.parallel(f);
+      if (task > 1)
+        output.parallel(f, task, TailStrategy::GuardWithIf);
+      else
+        output.parallel(f);
     }
   }
   return {output, describe("rows", vectors, tile), {}};
@@ -168,7 +181,7 @@ Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor) {
   const Loops loops = loops_of(node.type.shape, lanes);  // storage: v (innermost), u
   const Var v = loops.storage[0], u = loops.storage[1];
   const int inner = loops.extents[0], outer = loops.extents[1];
-  const size_t inner_loop = 1;  // the user's order is (u, v)
+  const size_t inner_loop = 1;                                       // the user's order is (u, v)
   const int side = c.left[1].coefficients[inner_loop] != 0 ? 0 : 1;  // the operand that is transposed
   const NodeId wide = node.inputs[side], broadcast = node.inputs[1 - side];
 
@@ -198,8 +211,12 @@ Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor) {
     }
   }
   const Var vo("vo"), vi("vi"), uo("uo"), ui("ui");
-  output.split(v, vo, vi, vectors * vector, even ? TailStrategy::RoundUp : TailStrategy::GuardWithIf).split(u, uo, ui, tile)
-      .reorder(vi, ui, vo, uo).vectorize(vi, vector).unroll(vi).unroll(ui);
+  output.split(v, vo, vi, vectors * vector, even ? TailStrategy::RoundUp : TailStrategy::GuardWithIf)
+      .split(u, uo, ui, tile)
+      .reorder(vi, ui, vo, uo)
+      .vectorize(vi, vector)
+      .unroll(vi)
+      .unroll(ui);
   sum.compute_at(output, vo).vectorize(v, vector).unroll(v).unroll(u);
   sum.update().reorder(v, u, r.x).vectorize(v, vector).unroll(v).unroll(u);
   transposed.compute_root();
@@ -209,8 +226,10 @@ Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor) {
   }
   if (worth_threads(kernel)) {
     const int task = std::max(1, outer / tile / 48);
-    if (task > 1) output.parallel(uo, task, TailStrategy::GuardWithIf);
-    else output.parallel(uo);
+    if (task > 1)
+      output.parallel(uo, task, TailStrategy::GuardWithIf);
+    else
+      output.parallel(uo);
   }
   // The next tile of everything streamed: the weights and their state.
   for (NodeId leaf : kernel.kernel().leaves) {
@@ -257,7 +276,9 @@ Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor) {
   };
   std::vector<int> tiles(loops.storage.size(), 1);
   int left_tile = 1, right_tile = 1;
-  const auto loop_of = [&](size_t d) { return loops.storage.size() - 1 - d; };  // storage is the reverse of the user's order
+  const auto loop_of = [&](size_t d) {
+    return loops.storage.size() - 1 - d;
+  };  // storage is the reverse of the user's order
   for (size_t d = 0; d < loops.storage.size(); ++d) {
     const bool left = appears(c.left, loop_of(d)), right = appears(c.right, loop_of(d));
     if (left == right) continue;
@@ -267,7 +288,9 @@ Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor) {
     int& own = left ? left_tile : right_tile;
     const int limit = (left ? 6 : 4) / own;
     if (limit < 2) continue;
-    tiles[d] = divisor(loops.extents[d], left_tile == 1 && right_tile == 1 ? limit : std::min(limit, kAccumulators / (left_tile * right_tile)));
+    tiles[d] =
+        divisor(loops.extents[d],
+                left_tile == 1 && right_tile == 1 ? limit : std::min(limit, kAccumulators / (left_tile * right_tile)));
     own *= tiles[d];
   }
   // One side has little to offer (a single channel): the other takes more.

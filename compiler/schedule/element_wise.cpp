@@ -41,8 +41,10 @@ Recipe element_wise(KernelExpressions& kernel) {
   std::string description = "element-wise";
   if (!loops.batched) {
     if (loops.extents[0] >= 16) output.vectorize(inner, 16, TailStrategy::GuardWithIf);
-    if (worth_threads(kernel) && loops.storage.size() > 1) output.parallel(loops.storage.back());
-    else if (worth_threads(kernel) && loops.extents[0] >= 8192) output.parallel(inner, 256, TailStrategy::GuardWithIf);
+    if (worth_threads(kernel) && loops.storage.size() > 1)
+      output.parallel(loops.storage.back());
+    else if (worth_threads(kernel) && loops.extents[0] >= 8192)
+      output.parallel(inner, 256, TailStrategy::GuardWithIf);
     return {output, description, {}};
   }
 

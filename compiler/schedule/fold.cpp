@@ -16,24 +16,26 @@ Expr element(const Func& f, const std::vector<Expr>& at, size_t i, size_t count)
 }
 
 void define(Func& f, const std::vector<Expr>& at, const std::vector<Expr>& values) {
-  if (values.size() == 1) f(at) = values[0];
-  else f(at) = Tuple(values);
+  if (values.size() == 1)
+    f(at) = values[0];
+  else
+    f(at) = Tuple(values);
 }
 
 }  // namespace
 
 namespace {
 
-/// Folds over the batch as two functions: part(lane, kept..., slab) folds every `width`-th row, total(kept...) the lanes
-/// and slabs in index order. A slab is an index of the outermost dimension, where that is folded too; slabs run in
-/// parallel. The order depends on shapes only, so the bits are the same for any number of threads.
+/// Folds over the batch as two functions: part(lane, kept..., slab) folds every `width`-th row, total(kept...) the
+/// lanes and slabs in index order. A slab is an index of the outermost dimension, where that is folded too; slabs run
+/// in parallel. The order depends on shapes only, so the bits are the same for any number of threads.
 struct BatchFolds {
   Func part{"part"}, total{"total"};
   Loops loops;  // of the results, without the batch
   RDom rows, lanes;
   Var lane{"lane"}, slab{"slab"};
-  int width = 0;    // lanes side by side
-  int tile = 1;     // kept features side by side, so that the additions overlap
+  int width = 0;  // lanes side by side
+  int tile = 1;   // kept features side by side, so that the additions overlap
   bool slabs = false;
   size_t count = 0;
 };
@@ -70,9 +72,12 @@ BatchFolds define_folds(KernelExpressions& kernel, const std::vector<NodeId>& an
   Index reduction;  // in the order of `axes`
   for (int64_t axis : axes) {
     const auto at = std::find(domain_axes.begin(), domain_axes.end(), axis) - domain_axes.begin();
-    if (axis == 0) reduction.push_back(row);
-    else if (f.slabs && axis == 1) reduction.emplace_back(f.slab);
-    else reduction.emplace_back(f.rows[1 + static_cast<int>(at)]);
+    if (axis == 0)
+      reduction.push_back(row);
+    else if (f.slabs && axis == 1)
+      reduction.emplace_back(f.slab);
+    else
+      reduction.emplace_back(f.rows[1 + static_cast<int>(at)]);
   }
 
   const Expr none = identity(definition.fold, Halide::Float(32));
@@ -96,7 +101,8 @@ BatchFolds define_folds(KernelExpressions& kernel, const std::vector<NodeId>& an
   if (f.slabs) read_at.emplace_back(f.lanes[1]);
   define(f.total, total_at, nothing);
   for (size_t i = 0; i < f.count; ++i) {
-    totals.push_back(combine(definition.fold, element(f.total, total_at, i, f.count), element(f.part, read_at, i, f.count)));
+    totals.push_back(
+        combine(definition.fold, element(f.total, total_at, i, f.count), element(f.part, read_at, i, f.count)));
   }
   define(f.total, total_at, totals);
   return f;
@@ -149,8 +155,10 @@ Recipe fold_over_batch(KernelExpressions& kernel) {
     while (d > 0 && f.loops.extents[d] == 1) --d;
     const int extent = f.loops.extents[d] / (d == 0 ? f.tile : 1);
     const int task = std::max(1, extent / 32);
-    if (task > 1) f.part.update().parallel(kept[d], task, Halide::TailStrategy::GuardWithIf);
-    else f.part.update().parallel(kept[d]);
+    if (task > 1)
+      f.part.update().parallel(kept[d], task, Halide::TailStrategy::GuardWithIf);
+    else
+      f.part.update().parallel(kept[d]);
   }
   return {output, fmt::format("fold over batch: lanes={} tile={}{}", f.width, f.tile, f.slabs ? " slabs" : ""), {}};
 }
@@ -217,7 +225,8 @@ Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor) {
     return {output, "fold of rows", {}};
   }
   total.compute_root();
-  if (static_cast<int>(definition.extents.back()) % kVectorLanes == 0 && loops.storage.size() > 0 && definition.fold == Fold::sum) {
+  if (static_cast<int>(definition.extents.back()) % kVectorLanes == 0 && loops.storage.size() > 0 &&
+      definition.fold == Fold::sum) {
     total.update().atomic().vectorize(RVar(r[0]), static_cast<int>(kVectorLanes));
   }
   return {output, "fold", {}};

@@ -65,8 +65,10 @@ Func define_output(KernelExpressions& kernel, const Loops& loops) {
   std::vector<Expr> values;
   for (size_t i = 0; i < count; ++i) values.push_back(kernel.value(kernel.kernel().roots[i], loops.at));
   Func output("output");
-  if (values.size() == 1) output(loops.storage) = values[0];
-  else output(loops.storage) = Halide::Tuple(values);
+  if (values.size() == 1)
+    output(loops.storage) = values[0];
+  else
+    output(loops.storage) = Halide::Tuple(values);
   if (kernel.kernel().row_sums.empty()) bind_dense(output, loops);
   return output;
 }

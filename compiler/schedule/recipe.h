@@ -50,7 +50,8 @@ struct Loops {
 };
 Loops loops_of(const Shape& shape, int64_t lanes);
 
-/// Defines the kernel's output at `loops` from its roots (all but row sums), with the bounds and strides of dense buffers.
+/// Defines the kernel's output at `loops` from its roots (all but row sums), with the bounds and strides of dense
+/// buffers.
 Halide::Func define_output(KernelExpressions& kernel, const Loops& loops);
 
 /// Gives a function's buffers the bounds and strides of dense storage.
@@ -63,7 +64,8 @@ Recipe with_row_sums(KernelExpressions& kernel, const Loops& loops, Halide::Func
 /// The largest divisor of `extent` that is at most `limit`.
 int divisor(int extent, int limit);
 
-/// Makes `loop` the parallel one when the kernel's work is worth waking threads for.
+/// True where the kernel's work (its leaves and roots, and `extra_work` element operations) is worth waking threads
+/// for.
 bool worth_threads(KernelExpressions& kernel, int64_t extra_work = 0);
 
 }  // namespace kiln

@@ -9,9 +9,9 @@
 #include <cstring>
 #include <thread>
 
+#include "batches.h"
 #include "data/synthetic_digits.h"
 #include "executor.h"
-#include "batches.h"
 #include "initialize.h"
 #include "peak.h"
 
@@ -23,7 +23,9 @@ namespace {
 /// A program on initial weights and a batch of built-in digits.
 struct Loaded {
   Loaded(const kiln_program& program, int threads)
-      : context(threads), executor(program, context), state(digits_model.state_bytes),
+      : context(threads),
+        executor(program, context),
+        state(digits_model.state_bytes),
         data(synthetic_digits(program.batch, 1, 1)) {
     initialize(digits_model, 1, state.data());
     BatchLoader loader(executor, data);
@@ -59,8 +61,8 @@ void run_program(benchmark::State& bench, const kiln_program* program) {
   bench.counters["min_ms"] = best * 1e3;
   bench.counters["GFLOP/s"] = benchmark::Counter(flops / 1e9, benchmark::Counter::kIsRate);
   bench.counters["of_peak_%"] = benchmark::Counter(100 * flops / (threads * peak_flops()), benchmark::Counter::kIsRate);
-  bench.counters["rows/s"] =
-      benchmark::Counter(static_cast<double>(program->batch) * static_cast<double>(bench.iterations()), benchmark::Counter::kIsRate);
+  bench.counters["rows/s"] = benchmark::Counter(
+      static_cast<double>(program->batch) * static_cast<double>(bench.iterations()), benchmark::Counter::kIsRate);
 }
 
 void run_kernel(benchmark::State& bench, const kiln_program* program, int kernel) {
@@ -80,12 +82,17 @@ void register_all() {
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   for (const kiln_program* program : {digits_model.train, digits_model.evaluate, digits_model.predict}) {
     auto* bench = benchmark::RegisterBenchmark((std::string(program->name) + "/threads").c_str(), run_program, program)
-                      ->Arg(1)->UseRealTime()->Unit(benchmark::kMillisecond);
+                      ->Arg(1)
+                      ->UseRealTime()
+                      ->Unit(benchmark::kMillisecond);
     if (cores > 1) bench->Arg(cores);
   }
   for (int k = 0; k < digits_model.train->kernel_count; ++k) {
-    benchmark::RegisterBenchmark((std::string("kernel/") + digits_model.train->kernels[k].name).c_str(), run_kernel, digits_model.train, k)
-        ->UseRealTime()->Unit(benchmark::kMicrosecond)->MinTime(0.05);
+    benchmark::RegisterBenchmark((std::string("kernel/") + digits_model.train->kernels[k].name).c_str(), run_kernel,
+                                 digits_model.train, k)
+        ->UseRealTime()
+        ->Unit(benchmark::kMicrosecond)
+        ->MinTime(0.05);
   }
 }
 
@@ -96,7 +103,8 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   kiln::register_all();
-  benchmark::AddCustomContext("f32 peak of one thread", std::to_string(kiln::peak_flops() / 1e9) + " GFLOP/s, measured");
+  benchmark::AddCustomContext("f32 peak of one thread",
+                              std::to_string(kiln::peak_flops() / 1e9) + " GFLOP/s, measured");
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }

@@ -42,7 +42,8 @@ TEST(DebugLines, LeadFromInstructionsToTheGraphFile) {
     const std::string name = llvm::cantFail(symbol.getName()).str();
     // The parallel part of a kernel is a function of its own, named after it.
     const auto found = std::find_if(wanted.begin(), wanted.end(), [&](const auto& entry) {
-      return name == entry.first || name.rfind(entry.first + ".par_for", 0) == 0 || name.rfind(entry.first + "_par_for", 0) == 0;
+      return name == entry.first || name.rfind(entry.first + ".par_for", 0) == 0 ||
+             name.rfind(entry.first + "_par_for", 0) == 0;
     });
     if (found == wanted.end() || llvm::cantFail(symbol.getType()) != llvm::object::SymbolRef::ST_Function) continue;
     const auto section = llvm::cantFail(symbol.getSection())->getIndex();
@@ -55,7 +56,8 @@ TEST(DebugLines, LeadFromInstructionsToTheGraphFile) {
       if (line->Line == 0) continue;
       ASSERT_LT(line->Line, graph.size()) << name;
       EXPECT_TRUE(llvm::StringRef(line->FileName).ends_with("graphs/digits.cpp")) << line->FileName;
-      EXPECT_NE(graph[line->Line].find(found->second), std::string::npos) << name << " says line " << line->Line << ": " << graph[line->Line];
+      EXPECT_NE(graph[line->Line].find(found->second), std::string::npos)
+          << name << " says line " << line->Line << ": " << graph[line->Line];
       ++instructions[found->first];
     }
   }
