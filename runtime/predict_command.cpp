@@ -21,8 +21,8 @@ namespace kiln {
 namespace {
 
 struct PredictArguments {
-  std::string model, test, out, labels, probabilities;
-  int32_t threads = 0;
+  std::string model, test, out, labels, probabilities, augment;
+  int32_t threads = 0, views = 0;
   int64_t seed = 0;  // of the trainer's flags; prediction draws no random numbers
   bool quiet = false, json = false;
 };
@@ -60,6 +60,13 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
   app.add_option("--threads", result.threads, "Threads to use (all cores)")
       ->option_text("N")
       ->check(number_from(1, 1024));
+  app.add_option("--views", result.views,
+                 "Predict from N more views of each row, distorted as by --augment at half its strength")
+      ->option_text("N")
+      ->check(number_from(0, 1000));
+  app.add_option("--augment", result.augment,
+                 "With --views: the training's distortions, rotation=10,shift=2,zoom=0.1,shear=5")
+      ->option_text("SPEC");
   app.add_option("--seed", result.seed, "Accepted like the trainer's; prediction draws no random numbers")
       ->option_text("N");
   app.add_flag("--quiet", result.quiet, "Print nothing but errors");
@@ -118,7 +125,8 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     const std::vector<uint8_t>& weights = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;
     AlignedMemory memory(weights.size());
     std::memcpy(memory.data(), weights.data(), weights.size());
-    const Predictions predictions = predict(model, context, memory.data(), dataset);
+    const Predictions predictions =
+        predict(model, context, memory.data(), dataset, make_views(parsed->views, parsed->augment));
     if (!parsed->out.empty()) write_submission(environment.files, parsed->out, predictions.labels);
     if (!parsed->probabilities.empty())
       write_atomically(environment.files, parsed->probabilities, probabilities_csv(predictions));

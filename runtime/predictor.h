@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "data/augmentation.h"
 #include "data/dataset.h"
 #include "executor.h"
 #include "program.h"
@@ -17,9 +19,22 @@ struct Predictions {
   std::vector<int32_t> labels;       // a row's largest one; the first of equals
 };
 
-/// Runs the model's predict program over all rows, a batch at a time. `weights`: the state block's leading
-/// weight_bytes, 64-byte aligned. Throws NonFiniteError naming the row.
-Predictions predict(const kiln_model& model, Context& context, uint8_t* weights, const Dataset& dataset);
+/// More views of each row to predict from: its own distortions at random, the same in every run (test-time
+/// augmentation).
+struct Views {
+  int32_t count = 0;
+  Augmentation augmentation;
+};
+
+/// Views distorted at half the strength of a training's augmentation ("rotation=10,shift=2"); throws UsageError where
+/// there are views but no augmentation.
+Views make_views(int32_t count, const std::string& augmentation);
+
+/// Runs the model's predict program over all rows, a batch at a time, and over their views, whose outputs are averaged
+/// with the row's own. `weights`: the state block's leading weight_bytes, 64-byte aligned. Throws NonFiniteError naming
+/// the row.
+Predictions predict(const kiln_model& model, Context& context, uint8_t* weights, const Dataset& dataset,
+                    const Views& views = {});
 
 /// How many of the labels are the same.
 int64_t count_correct(std::span<const int32_t> predicted, std::span<const int32_t> labels);

@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "error.h"
+#include "predictor.h"
 
 namespace kiln {
 namespace {
@@ -150,6 +151,11 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->option_text("DIR")
       ->group(group);
   app.add_option("--save", result.save, "Also write the trained model to this file")->option_text("FILE")->group(group);
+  app.add_option("--views", result.views,
+                 "Predict the test rows from N more views of each, distorted as by --augment at half its strength")
+      ->option_text("N")
+      ->check(number_from(0, 1000))
+      ->group(group);
   app.add_option("--submission", result.submission, "Also write the submission to this file (needs --test)")
       ->option_text("FILE")
       ->group(group);
@@ -183,6 +189,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
     throw UsageError("--submission needs --test FILE, the rows to predict");
   if (result.test.empty() && !result.test_labels.empty())
     throw UsageError("--test-labels needs --test FILE, the rows they belong to");
+  if (result.resume.empty()) make_views(result.views, options.augment);  // refuses what cannot be done at the end
   if (options.overfit > 0 && !options.augment.empty())
     throw UsageError("--overfit learns rows by heart: leave out --augment");
   return result;

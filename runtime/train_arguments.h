@@ -22,6 +22,7 @@ struct TrainArguments {
   std::vector<GivenOption> given;  // which of them were flags
   std::string test, test_labels, submission, save, run_folder, resume, export_digits;
   int32_t threads = 0;  // 0: all cores
+  int32_t views = 0;    // of each test row, besides itself
   bool quiet = false, json = false;
 };
 

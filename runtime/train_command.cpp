@@ -319,7 +319,8 @@ class TrainingRun {
                           trainer.options().monitor);
     }
     if (test.rows) {
-      const Predictions predictions = predict(model_, context_, trainer.final_weights(), *test.rows);
+      const Predictions predictions = predict(model_, context_, trainer.final_weights(), *test.rows,
+                                              make_views(arguments_.views, trainer.options().augment));
       write_submission(environment_.files, folder.file("submission.csv"), predictions.labels);
       if (!arguments_.submission.empty()) {
         write_submission(environment_.files, arguments_.submission, predictions.labels);

@@ -1,0 +1,203 @@
+// The built programs of the digit network, run as a user runs them.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace kiln {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kTools = KILN_BINARY_DIR;
+
+struct Result {
+  int exit_code = -1;
+  std::string out, err;
+};
+
+std::string contents(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+class Tools : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "kiln-tools-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+  Result run(const std::string& command) const {
+    const std::string line = "cd " + folder_.string() + " && " + kTools + "/" + command + " >out.txt 2>err.txt";
+    const int status = std::system(line.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, contents(folder_ / "out.txt"), contents(folder_ / "err.txt")};
+  }
+
+  /// A short training run in a folder of that name.
+  Result train(const std::string& name, const std::string& arguments) const {
+    return run("digits_train --digits 500 --epochs 2 --quiet --run-folder " + name + " " + arguments);
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(Tools, SameSeedSameBitsForAnyNumberOfThreads) {
+  for (const char* threads : {"1", "2", "3"}) {
+    const Result result = train(std::string("t") + threads, std::string("--seed 7 --threads ") + threads);
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+  }
+  ASSERT_EQ(train("other", "--seed 8 --threads 2").exit_code, 0);
+  const std::string model = contents(path("t1/model.kiln"));
+  ASSERT_GT(model.size(), 7'000'000U);
+  EXPECT_TRUE(model == contents(path("t2/model.kiln")));
+  EXPECT_TRUE(model == contents(path("t3/model.kiln")));
+  EXPECT_FALSE(model == contents(path("other/model.kiln")));
+}
+
+TEST_F(Tools, InterruptedAndResumedIsAsIfNeverStopped) {
+  ASSERT_EQ(run("digits_train --digits 1500 --epochs 3 --quiet --run-folder whole").exit_code, 0);
+  // Interrupted as soon as the first epoch's line is out, somewhere in the second.
+  std::array<int, 2> pipe_ends{};
+  ASSERT_EQ(pipe(pipe_ends.data()), 0);
+  const std::string program = kTools + "/digits_train", run_folder = path("stopped");
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(pipe_ends[1], STDOUT_FILENO);
+    close(pipe_ends[0]);
+    execl(program.c_str(), program.c_str(), "--digits", "1500", "--epochs", "3", "--run-folder", run_folder.c_str(),
+          nullptr);
+    _exit(127);
+  }
+  close(pipe_ends[1]);
+  std::string out;
+  std::array<char, 4096> block{};
+  while (out.find("Epoch 1/3 - ") == std::string::npos) {
+    const ssize_t count = read(pipe_ends[0], block.data(), block.size());
+    ASSERT_GT(count, 0) << out;
+    out.append(block.data(), static_cast<size_t>(count));
+  }
+  kill(child, SIGINT);
+  while (read(pipe_ends[0], block.data(), block.size()) > 0) {
+  }
+  close(pipe_ends[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  ASSERT_EQ(WEXITSTATUS(status), 130);
+  const Result resumed = run("digits_train --quiet --threads 1 --resume stopped/last.kiln");
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_TRUE(contents(path("whole/model.kiln")) == contents(path("stopped/model.kiln")));
+}
+
+TEST_F(Tools, ARunLeavesItsFolder) {
+  const Result result = train("run", "");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "");
+  for (const char* name : {"model.kiln", "best.kiln", "last.kiln", "metrics.csv", "arguments.json", "model.svg",
+                           "model.dot", "gradient.svg", "gradient.dot", "submission.csv"}) {
+    EXPECT_GT(fs::file_size(folder_ / "run" / name), 0U) << name;
+  }
+  EXPECT_EQ(contents(path("run/submission.csv")).substr(0, 14), "ImageId,Label\n");
+  // The predictor writes the same submission from the saved model and the exported rows.
+  ASSERT_EQ(run("digits_train --export-digits data --digits 100").exit_code, 0);
+  const Result predicted = run("digits_predict --model run/model.kiln --test data/test.csv --out submission.csv");
+  ASSERT_EQ(predicted.exit_code, 0) << predicted.err;
+  EXPECT_EQ(contents(path("submission.csv")), contents(path("run/submission.csv")));
+  // A second run does not write into the first one's folder.
+  const std::string before = contents(path("run/model.kiln"));
+  EXPECT_EQ(train("run", "--seed 5").exit_code, 2);
+  EXPECT_TRUE(before == contents(path("run/model.kiln")));
+}
+
+// Keras counts the same (model.summary() of the original with BatchNormalization(axis=1)).
+TEST_F(Tools, SummaryCountsWhatKerasCounts) {
+  const Result result = run("digits_train --fast-dev-run --digits 300 --run-folder run");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  for (const char* text :
+       {"Total params: 1,886,354 (7.20 MB)", "Trainable params: 1,886,262 (7.20 MB)",
+        "Non-trainable params: 92 (368.00 B)", "(None, 26, 26, 32)", "13,872", "12,352", "1,827,936", "31,690"}) {
+    EXPECT_NE(result.out.find(text), std::string::npos) << text;
+  }
+}
+
+TEST_F(Tools, WrongInputGetsOneLineAndItsExitCode) {
+  std::ofstream(path("bad.csv")) << "label,pixel0\n1,2\n";
+  std::ofstream(path("cell.csv")) << "label,pixel0\n";
+  std::ofstream(path("junk.kiln")) << "no model";
+  const auto check = [&](const std::string& command, int code, const std::string& message) {
+    const Result result = run(command);
+    EXPECT_EQ(result.exit_code, code) << command;
+    EXPECT_EQ(result.err, message + "\n") << command;
+  };
+  check("digits_train --train missing.csv --run-folder a", 3,
+        "digits_train: error: missing.csv: cannot be read: No such file or directory");
+  check("digits_train --train bad.csv --run-folder a", 3,
+        "digits_train: error: bad.csv:1: the header has 1 pixel column, expected 784");
+  check("digits_predict --model junk.kiln --test bad.csv --out s.csv", 3,
+        "digits_predict: error: junk.kiln: is no Kiln file: it does not begin with KILNFILE");
+  check(
+      "digits_train --schedule often --run-folder a", 2,
+      "digits_train: error: --schedule: there is no schedule 'often'; there are constant, step, cosine and one-cycle");
+  EXPECT_FALSE(fs::exists(folder_ / "a"));
+  EXPECT_FALSE(fs::exists(folder_ / "s.csv"));
+  EXPECT_EQ(run("digits_train --no-such-flag").exit_code, 2);
+  EXPECT_EQ(run("digits_compile --dump nonsense").exit_code, 2);
+}
+
+TEST_F(Tools, TheCompilerPrintsItsStages) {
+  const std::string program = run("digits_compile --dump program").out;
+  // The gradient of the big weights is never stored: one kernel reads, updates and writes weight and state in place.
+  const size_t kernel = program.find("kernel dense.weight_gradient ");
+  ASSERT_NE(kernel, std::string::npos);
+  const std::string body = program.substr(kernel, program.find("kernel ", kernel + 1) - kernel);
+  const size_t writes = body.find("writes ");
+  const std::string roots = body.substr(writes, body.find('\n', writes) - writes);
+  EXPECT_EQ(std::count(roots.begin(), roots.end(), '@'), 2) << roots;
+  EXPECT_EQ(roots.find("@arena"), std::string::npos) << roots;
+  const std::string recipes = run("digits_compile --dump recipes").out;
+  EXPECT_NE(recipes.find("train conv2d_1.forward: rows: tile=4x6, row sums"), std::string::npos) << recipes;
+  EXPECT_EQ(run("digits_compile --dump gradient").out.substr(0, 13), "graph digits\n");
+  EXPECT_EQ(run("digits_compile --dump dot").out.substr(0, 16), "digraph \"digits\"");
+  const Result json = run("digits_compile --json --out built");
+  EXPECT_EQ(nlohmann::json::parse(json.out).at("graph"), "digits");
+  EXPECT_TRUE(fs::exists(folder_ / "built/digits.o"));
+  for (const char* tool : {"digits_compile", "digits_train", "digits_predict"}) {
+    const std::string help = run(std::string(tool) + " --help").out;
+    EXPECT_NE(help.find("Examples:"), std::string::npos) << tool;
+    EXPECT_NE(help.find("Exit codes: 0 done"), std::string::npos) << tool;
+    EXPECT_NE(run(std::string(tool) + " --version").out.find("Kiln 0."), std::string::npos) << tool;
+  }
+}
+
+TEST_F(Tools, JsonIsAllThereIs) {
+  const Result result = run("digits_train --digits 300 --epochs 1 --json --run-folder run");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  std::istringstream lines(result.out);
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count)
+    EXPECT_NO_THROW(static_cast<void>(nlohmann::json::parse(line))) << line;
+  EXPECT_GE(count, 2);
+}
+
+TEST_F(Tools, OverfitLearnsItsRowsByHeart) {
+  const Result result = run("digits_train --overfit 32 --digits 100 --json --run-folder run");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(contents(path("run/metrics.csv")).find(",1,"), std::string::npos) << contents(path("run/metrics.csv"));
+}
+
+}  // namespace
+}  // namespace kiln

@@ -1,0 +1,170 @@
+// Fusion and planning: what becomes one kernel, and what the verifier refuses.
+#include "passes/program.h"
+
+#include <gtest/gtest.h>
+
+#include "driver/pipeline.h"
+#include "driver/print.h"
+#include "dsl/graph.h"
+#include "ops/contraction.h"
+#include "passes/simplify.h"
+
+namespace kiln {
+namespace {
+
+Graph small_network(Optimizer optimizer, double l2 = 0) {
+  Graph g{"small"};
+  Tensor x = g.input("image", {8, 8, 3});
+  x = relu(conv2d(x, {.filters = 4}));
+  x = max_pool(batch_norm(x));
+  const Tensor p = softmax(dense(flatten(x), {.units = 5, .kernel_l2 = l2}));
+  const Tensor label = g.label("class", 5);
+  g.output("probability", p);
+  g.train({.loss = categorical_cross_entropy(p, label), .optimizer = std::move(optimizer), .batch = 16});
+  return g;
+}
+
+const Program& program_of(const Model& model, const std::string& name) {
+  for (const Program& program : model.programs) {
+    if (program.name == name) return program;
+  }
+  throw InternalError("no program " + name);
+}
+
+const Kernel& kernel_of(const Program& program, const std::string& name) {
+  for (const Kernel& kernel : program.kernels) {
+    if (kernel.name == name) return kernel;
+  }
+  throw InternalError("no kernel " + name + " in\n" + print(program));
+}
+
+TEST(Fusion, ActivationAndStatisticsRunInTheConvolution) {
+  const Model model = build_model(small_network(rmsprop()));
+  const Program& program = program_of(model, "train");
+  const Kernel& kernel = kernel_of(program, "conv2d.forward");
+  ASSERT_EQ(kernel.roots.size(), 3U) << print(program);
+  EXPECT_STREQ(program.graph.node(kernel.roots[0]).op->name, "relu");
+  EXPECT_EQ(kernel.row_sums.size(), 2U);  // of x and of its square
+}
+
+TEST(Fusion, NormalisationAndPoolingAreOnePass) {
+  const Model model = build_model(small_network(rmsprop()));
+  const Program& program = program_of(model, "train");
+  const Kernel& kernel = kernel_of(program, "max_pool.forward");
+  const Kernel& convolution = kernel_of(program, "conv2d.forward");
+  EXPECT_EQ(std::count(kernel.leaves.begin(), kernel.leaves.end(), convolution.roots[0]), 1)
+      << "reads the activation itself";
+}
+
+TEST(Fusion, WeightGradientAndOptimizerAreOneKernelInPlace) {
+  const Model model = build_model(small_network(rmsprop()));
+  const Program& program = program_of(model, "train");
+  const Kernel& kernel = kernel_of(program, "dense.weight_gradient");
+  ASSERT_EQ(kernel.roots.size(), 2U);
+  for (NodeId root : kernel.roots) EXPECT_EQ(program.placements[root].kind, Placement::Kind::state);
+  EXPECT_TRUE(program.copies.empty());
+}
+
+TEST(Fusion, ContractionsReadBuffersOnly) {
+  const Model model = build_model(small_network(adam()));
+  for (const Program& program : model.programs) {
+    for (const Kernel& kernel : program.kernels) {
+      const Node& anchor = program.graph.node(kernel.anchors[0]);
+      if (anchor.op != &contraction_operator) continue;
+      for (NodeId input : anchor.inputs) {
+        EXPECT_EQ(std::count(kernel.leaves.begin(), kernel.leaves.end(), input), 1) << kernel.name;
+      }
+    }
+  }
+}
+
+TEST(Planning, AnOldValueThatIsStillNeededIsNotOverwritten) {
+  // With L2 the optimizer's state depends on the weight's old value: one of the two must wait for the end of the step.
+  const Model model = build_model(small_network(rmsprop(), 0.01));
+  const Program& program = program_of(model, "train");
+  EXPECT_FALSE(program.copies.empty());
+}
+
+TEST(Planning, BuffersShareTheArena) {
+  const Model model = build_model(small_network(rmsprop()));
+  const Program& program = program_of(model, "train");
+  int64_t all = 0;
+  for (const Node& node : program.graph.nodes) {
+    if (program.placements[node.id].kind == Placement::Kind::arena && resolve_view(program.graph, node.id) == node.id) {
+      all += element_count(node.type.shape, program.lanes) * 4;
+    }
+  }
+  EXPECT_LT(program.arena_bytes, all);
+}
+
+TEST(Planning, IsTheSameEveryTime) {
+  const Model a = build_model(small_network(rmsprop())), b = build_model(small_network(rmsprop()));
+  EXPECT_EQ(print(program_of(a, "train")), print(program_of(b, "train")));
+  EXPECT_EQ(a.fingerprint, b.fingerprint);
+  EXPECT_NE(a.fingerprint, build_model(small_network(rmsprop({.rho = 0.8}))).fingerprint);
+}
+
+void expect_refused(const Program& program, const StateLayout& state, const std::string& message) {
+  try {
+    verify(program, state);
+    ADD_FAILURE() << "accepted; expected: " << message;
+  } catch (const InternalError& error) {
+    EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
+  }
+}
+
+TEST(ProgramVerifier, RefusesWhatIsBroken) {
+  const Model model = build_model(small_network(rmsprop()));
+  const Program good = program_of(model, "train");
+  verify(good, model.state);
+
+  Program swapped = good;
+  std::swap(swapped.kernels.front(), swapped.kernels.back());
+  expect_refused(swapped, model.state, "which nobody has written");
+
+  Program twice = good;
+  twice.kernels.push_back(twice.kernels.front());
+  expect_refused(twice, model.state, "is written twice");
+
+  Program outside = good, unaligned = good, overlapping = good;
+  NodeId largest = -1, other = -1;  // two buffers of kernels next to each other
+  for (const Kernel& kernel : good.kernels) {
+    if (kernel.name == "conv2d.forward") largest = kernel.roots[0];
+    if (kernel.name == "max_pool.forward") other = kernel.roots[0];
+  }
+  outside.placements[largest].offset = good.arena_bytes;
+  expect_refused(outside, model.state, "lies outside the arena or is not aligned");
+  unaligned.placements[largest].offset += 4;
+  expect_refused(unaligned, model.state, "lies outside the arena or is not aligned");
+  overlapping.placements[other].offset = overlapping.placements[largest].offset;
+  expect_refused(overlapping, model.state, "live at the same time in the same place");
+
+  Program late = good;  // the forward pass of the dense layer after its weights' update
+  const auto named = [&](const char* name) {
+    return std::find_if(late.kernels.begin(), late.kernels.end(), [&](const Kernel& k) { return k.name == name; });
+  };
+  const auto reader = named("dense.input_gradient"), writer = named("dense.weight_gradient");
+  ASSERT_TRUE(reader != late.kernels.end() && writer != late.kernels.end() && reader < writer);
+  std::rotate(reader, reader + 1, writer + 1);
+  EXPECT_THROW(verify(late, model.state), InternalError);
+}
+
+TEST(GraphVerifier, RefusesWhatIsBroken) {
+  const Graph good = small_network(rmsprop());
+  verify(good);
+  Graph forward = good;
+  forward.nodes.back().inputs[0] = forward.nodes.back().id;
+  EXPECT_THROW(verify(forward), InternalError);
+  Graph wrong_type = good;
+  wrong_type.nodes.back().type.shape = {3};
+  EXPECT_THROW(verify(wrong_type), InternalError);
+  Graph dangling = good;
+  dangling.outputs.push_back({"nothing", 9999});
+  EXPECT_THROW(verify(dangling), InternalError);
+  Graph no_parameter = good;
+  no_parameter.updates.push_back({0, 0});
+  EXPECT_THROW(verify(no_parameter), InternalError);
+}
+
+}  // namespace
+}  // namespace kiln
