@@ -146,12 +146,13 @@ TEST_F(Tools, WrongInputGetsOneLineAndItsExitCode) {
   check("digits_train --train missing.csv --run-folder a", 3,
         "digits_train: error: missing.csv: cannot be read: No such file or directory");
   check("digits_train --train bad.csv --run-folder a", 3,
-        "digits_train: error: bad.csv:1: the header has 1 pixel column, expected 784");
+        "digits_train: error: bad.csv:1: the header has 1 pixel columns, expected 784");
   check("digits_predict --model junk.kiln --test bad.csv --out s.csv", 3,
         "digits_predict: error: junk.kiln: is no Kiln file: it does not begin with KILNFILE");
-  check(
-      "digits_train --schedule often --run-folder a", 2,
-      "digits_train: error: --schedule: there is no schedule 'often'; there are constant, step, cosine and one-cycle");
+  check("digits_train --schedule often --run-folder a", 2,
+        "digits_train: error: --schedule: often not in {constant,step,cosine,one-cycle}; see --help");
+  check("digits_train --views 4 --run-folder a", 2,
+        "digits_train: error: --views needs to know how to distort: add --augment rotation=10,shift=2");
   EXPECT_FALSE(fs::exists(folder_ / "a"));
   EXPECT_FALSE(fs::exists(folder_ / "s.csv"));
   EXPECT_EQ(run("digits_train --no-such-flag").exit_code, 2);
@@ -188,8 +189,7 @@ TEST_F(Tools, JsonIsAllThereIs) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   std::istringstream lines(result.out);
   int count = 0;
-  for (std::string line; std::getline(lines, line); ++count)
-    EXPECT_NO_THROW(static_cast<void>(nlohmann::json::parse(line))) << line;
+  for (std::string line; std::getline(lines, line); ++count) EXPECT_TRUE(nlohmann::json::accept(line)) << line;
   EXPECT_GE(count, 2);
 }
 

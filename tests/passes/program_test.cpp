@@ -123,7 +123,7 @@ TEST(ProgramVerifier, RefusesWhatIsBroken) {
   expect_refused(swapped, model.state, "which nobody has written");
 
   Program twice = good;
-  twice.kernels.push_back(twice.kernels.front());
+  twice.kernels.insert(twice.kernels.begin(), twice.kernels.front());
   expect_refused(twice, model.state, "is written twice");
 
   Program outside = good, unaligned = good, overlapping = good;
