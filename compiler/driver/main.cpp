@@ -39,7 +39,12 @@ void write_file(const std::filesystem::path& path, const std::string& contents) 
     std::filesystem::remove(temporary);
     throw std::runtime_error("cannot write " + path.string());
   }
-  std::filesystem::rename(temporary, path);
+  std::error_code error;
+  std::filesystem::rename(temporary, path, error);
+  if (error) {
+    std::filesystem::remove(temporary);
+    throw std::runtime_error("cannot write " + path.string() + ": " + error.message());
+  }
 }
 
 /// Prints one stage: graph, gradient, program, recipes, stmt, llvm, asm, dot, gradient-dot or operators.

@@ -69,8 +69,8 @@ TEST_F(Tools, SameSeedSameBitsForAnyNumberOfThreads) {
 }
 
 TEST_F(Tools, InterruptedAndResumedIsAsIfNeverStopped) {
-  ASSERT_EQ(run("digits_train --digits 1500 --epochs 3 --quiet --run-folder whole").exit_code, 0);
-  // Interrupted as soon as the first epoch's line is out, somewhere in the second.
+  ASSERT_EQ(run("digits_train --digits 800 --epochs 12 --quiet --run-folder whole").exit_code, 0);
+  // Interrupted as soon as the first epoch's line is out, with eleven to go.
   std::array<int, 2> pipe_ends{};
   ASSERT_EQ(pipe(pipe_ends.data()), 0);
   const std::string program = kTools + "/digits_train", run_folder = path("stopped");
@@ -78,14 +78,14 @@ TEST_F(Tools, InterruptedAndResumedIsAsIfNeverStopped) {
   if (child == 0) {
     dup2(pipe_ends[1], STDOUT_FILENO);
     close(pipe_ends[0]);
-    execl(program.c_str(), program.c_str(), "--digits", "1500", "--epochs", "3", "--run-folder", run_folder.c_str(),
+    execl(program.c_str(), program.c_str(), "--digits", "800", "--epochs", "12", "--run-folder", run_folder.c_str(),
           nullptr);
     _exit(127);
   }
   close(pipe_ends[1]);
   std::string out;
   std::array<char, 4096> block{};
-  while (out.find("Epoch 1/3 - ") == std::string::npos) {
+  while (out.find("Epoch 1/12 - ") == std::string::npos) {
     const ssize_t count = read(pipe_ends[0], block.data(), block.size());
     ASSERT_GT(count, 0) << out;
     out.append(block.data(), static_cast<size_t>(count));
@@ -136,7 +136,13 @@ TEST_F(Tools, SummaryCountsWhatKerasCounts) {
 
 TEST_F(Tools, WrongInputGetsOneLineAndItsExitCode) {
   std::ofstream(path("bad.csv")) << "label,pixel0\n1,2\n";
-  std::ofstream(path("cell.csv")) << "label,pixel0\n";
+  std::ofstream cell(path("cell.csv"));
+  cell << "label";
+  for (int i = 0; i < 784; ++i) cell << ",pixel" << i;
+  cell << "\n5,0,0,abc";
+  for (int i = 3; i < 784; ++i) cell << ",0";
+  cell << "\n";
+  cell.close();
   std::ofstream(path("junk.kiln")) << "no model";
   const auto check = [&](const std::string& command, int code, const std::string& message) {
     const Result result = run(command);
@@ -147,12 +153,25 @@ TEST_F(Tools, WrongInputGetsOneLineAndItsExitCode) {
         "digits_train: error: missing.csv: cannot be read: No such file or directory");
   check("digits_train --train bad.csv --run-folder a", 3,
         "digits_train: error: bad.csv:1: the header has 1 pixel columns, expected 784");
+  check("digits_train --train cell.csv --run-folder a", 3,
+        "digits_train: error: cell.csv:2: column 4 (pixel2): expected an integer 0..255, found 'abc'");
+  check("digits_train --resume junk.kiln", 3,
+        "digits_train: error: junk.kiln: is no Kiln file: it does not begin with KILNFILE");
   check("digits_predict --model junk.kiln --test bad.csv --out s.csv", 3,
         "digits_predict: error: junk.kiln: is no Kiln file: it does not begin with KILNFILE");
   check("digits_train --schedule often --run-folder a", 2,
         "digits_train: error: --schedule: often not in {constant,step,cosine,one-cycle}; see --help");
   check("digits_train --views 4 --run-folder a", 2,
         "digits_train: error: --views needs to know how to distort: add --augment rotation=10,shift=2");
+  // Another graph's model, and one that was cut off.
+  ASSERT_EQ(run("digits_deep_train --fast-dev-run --digits 300 --quiet --run-folder deep").exit_code, 0);
+  check("digits_predict --model deep/model.kiln --test cell.csv --out s.csv", 3,
+        "digits_predict: error: deep/model.kiln: belongs to the graph 'digits_deep', this program is 'digits'");
+  ASSERT_EQ(train("whole", "").exit_code, 0);
+  fs::resize_file(folder_ / "whole/model.kiln", fs::file_size(folder_ / "whole/model.kiln") - 1000);
+  const Result cut = run("digits_predict --model whole/model.kiln --test cell.csv --out s.csv");
+  EXPECT_EQ(cut.exit_code, 3);
+  EXPECT_NE(cut.err.find("the file is damaged or was cut off"), std::string::npos) << cut.err;
   EXPECT_FALSE(fs::exists(folder_ / "a"));
   EXPECT_FALSE(fs::exists(folder_ / "s.csv"));
   EXPECT_EQ(run("digits_train --no-such-flag").exit_code, 2);
@@ -196,7 +215,17 @@ TEST_F(Tools, JsonIsAllThereIs) {
 TEST_F(Tools, OverfitLearnsItsRowsByHeart) {
   const Result result = run("digits_train --overfit 32 --digits 100 --json --run-folder run");
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_NE(contents(path("run/metrics.csv")).find(",1,"), std::string::npos) << contents(path("run/metrics.csv"));
+  // The last row's accuracy, by the column's name.
+  std::istringstream lines(contents(path("run/metrics.csv")));
+  std::string header, row;
+  std::getline(lines, header);
+  for (std::string line; std::getline(lines, line);) row = line;
+  std::istringstream titles(header), values(row);
+  std::string title, value;
+  while (std::getline(titles, title, ',') && std::getline(values, value, ',') && title != "accuracy") {
+  }
+  ASSERT_EQ(title, "accuracy") << header;
+  EXPECT_EQ(std::stod(value), 1) << row;
 }
 
 }  // namespace
