@@ -6,24 +6,22 @@
 namespace kiln {
 namespace {
 
-constexpr int kAccumulators = 16;  // enough to hide a multiply-add's latency
+constexpr int kAccumulators = 12;  // enough to hide a multiply-add's latency
 constexpr long kTurns = 4'000'000;
 
 /// Runs independent chains of multiply-adds; the compiler makes vectors of `width` floats of them.
 template <int kWidth>
 __attribute__((always_inline)) inline float chains() {
   typedef float Vector __attribute__((vector_size(kWidth * sizeof(float))));
-  Vector sums[kAccumulators] = {};
   const Vector x = Vector{} + 0.999F, y = Vector{} + 1e-7F;
+  Vector a{}, b{}, c{}, d{}, e{}, f{}, g{}, h{}, k{}, l{}, m{}, n{};  // named, so that each has a register
   for (long i = 0; i < kTurns; ++i) {
-#pragma GCC unroll 16
-    for (int k = 0; k < kAccumulators; ++k) {
-      sums[k] = sums[k] * x + y;
-      asm volatile("" : "+v"(sums[k]));  // no chain may be folded into another or hoisted
-    }
+    a = a * x + y, b = b * x + y, c = c * x + y, d = d * x + y, e = e * x + y, f = f * x + y;
+    g = g * x + y, h = h * x + y, k = k * x + y, l = l * x + y, m = m * x + y, n = n * x + y;
+    asm volatile("" : "+v"(a), "+v"(b), "+v"(c), "+v"(d), "+v"(e), "+v"(f));  // no chain may be folded or hoisted
+    asm volatile("" : "+v"(g), "+v"(h), "+v"(k), "+v"(l), "+v"(m), "+v"(n));
   }
-  Vector total = {};
-  for (const Vector& sum : sums) total += sum;
+  const Vector total = a + b + c + d + e + f + g + h + k + l + m + n;
   float lanes[kWidth];
   __builtin_memcpy(lanes, &total, sizeof(lanes));
   float result = 0;
