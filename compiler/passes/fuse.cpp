@@ -162,7 +162,9 @@ class Fuser {
       if (!is_fold_over_axes(node.id)) continue;
       const auto fits = [&](const std::vector<NodeId>& group) {
         const Node& first = this->node(group.front());
-        return definitions_[first.id]->fold == definitions_[node.id]->fold && first.attributes == node.attributes &&
+        // Within one layer only: groups across layers could depend on each other in a circle.
+        return first.layer == node.layer && first.role == node.role &&
+               definitions_[first.id]->fold == definitions_[node.id]->fold && first.attributes == node.attributes &&
                graph_.node(first.inputs[0]).type == graph_.node(node.inputs[0]).type &&
                std::none_of(group.begin(), group.end(),
                             [&](NodeId other) { return depends_through_kernel(node.id, other); });
@@ -277,25 +279,12 @@ class Fuser {
            std::count(axes.begin(), axes.end(), 2) && !std::count(axes.begin(), axes.end(), 1);
   }
 
-  /// A kernel that makes images row by row, so that sums within rows can join it.
+  /// A contraction's kernel that makes images row by row, so that sums within rows can join it. (Element-wise kernels
+  /// run at the memory's speed, where the copy of each row costs more than the pass that it saves.)
   bool makes_rows(const Kernel& kernel) const {
-    if (kernel.roots.size() != 1 || node(kernel.roots[0]).type.shape.size() != 4 ||
-        !has_batch(node(kernel.roots[0]).type.shape))
-      return false;
-    const Definition& anchor = *definitions_[kernel.anchors[0]];
-    if (anchor.contraction) return has_batch(node(kernel.anchors[0]).type.shape);
-    if (anchor.fold != Fold::none) return false;
-    // Where rows share work with their neighbours (gradients of pooling) they are made in groups.
-    std::vector<NodeId> pending = kernel.roots;
-    std::set<NodeId> seen(kernel.leaves.begin(), kernel.leaves.end());
-    while (!pending.empty()) {
-      const NodeId id = pending.back();
-      pending.pop_back();
-      if (!seen.insert(id).second || is_source(node(id))) continue;
-      if (!definitions_[id]->period.empty()) return false;
-      pending.insert(pending.end(), node(id).inputs.begin(), node(id).inputs.end());
-    }
-    return true;
+    return kernel.roots.size() == 1 && definitions_[kernel.anchors[0]]->contraction &&
+           node(kernel.roots[0]).type.shape.size() == 4 && has_batch(node(kernel.roots[0]).type.shape) &&
+           has_batch(node(kernel.anchors[0]).type.shape);
   }
 
   void attach_row_sums() {

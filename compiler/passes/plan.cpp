@@ -139,6 +139,18 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
           if (anchor != value && resolve_view(graph, input) == update.parameter) direct = false;
         }
       }
+      // Nor may the kernel read it at other elements than the one that it writes.
+      std::vector<NodeId> pending = kernels[writer].roots;
+      std::set<NodeId> seen(kernels[writer].leaves.begin(), kernels[writer].leaves.end());
+      while (!pending.empty()) {
+        const Node& node = graph.node(pending.back());
+        pending.pop_back();
+        if (!seen.insert(node.id).second || node.op->define == nullptr) continue;
+        for (int operand : node.op->define(graph.call(node)).gathered) {
+          if (sources_of(graph, kernels[writer], node.inputs[operand]).count(update.parameter)) direct = false;
+        }
+        pending.insert(pending.end(), node.inputs.begin(), node.inputs.end());
+      }
       // The roots are stored one after the other: those stored later must not need the old value.
       const std::vector<NodeId>& roots = kernels[writer].roots;
       for (size_t later = static_cast<size_t>(std::find(roots.begin(), roots.end(), value) - roots.begin()) + 1;

@@ -66,7 +66,6 @@ Recipe element_wise(KernelExpressions& kernel) {
   order.insert(order.end(), outer.begin(), outer.end());
   output.reorder(order).vectorize(inner, static_cast<int>(kVectorLanes));
   if (order.size() == loops.storage.size() && loops.extents[0] <= 64) output.unroll(inner);
-  if (!kernel.kernel().row_sums.empty()) return with_row_sums(kernel, loops, output, description);
   if (worth_threads(kernel) && loops.storage.size() > 1) output.parallel(loops.storage.back());
   return {output, description, {}};
 }

@@ -85,6 +85,34 @@ TEST(Planning, AnOldValueThatIsStillNeededIsNotOverwritten) {
   EXPECT_FALSE(program.copies.empty());
 }
 
+TEST(Planning, AWeightThatIsReadElsewhereInItsUpdateIsNotWrittenInPlace) {
+  Optimizer symmetric;
+  symmetric.name = "symmetric";
+  symmetric.update = [](const OptimizerCall& call) {
+    const bool square = call.weight.shape().size() == 2 && call.weight.shape()[0] == call.weight.shape()[1];
+    const Tensor other = square ? transpose(call.weight, {.axes = {1, 0}}) : call.weight;
+    call.graph.update(call.weight, call.weight - call.learning_rate * (call.gradient + other));
+  };
+  Graph g{"square"};
+  const Tensor x = g.input("features", {6});
+  const Tensor p = softmax(dense(x, {.units = 6, .use_bias = false}));
+  g.output("probability", p);
+  g.train({.loss = categorical_cross_entropy(p, g.label("class", 6)), .optimizer = symmetric, .batch = 16});
+  const Model model = build_model(g);
+  EXPECT_EQ(program_of(model, "train").copies.size(), 1U) << print(program_of(model, "train"));
+}
+
+TEST(Fusion, SumsOfDifferentLayersDoNotDependOnEachOtherInACircle) {
+  Graph g{"crossed"};
+  const Tensor x = g.input("features", {8});
+  const Tensor a = batch_norm(dense(batch_norm(dense(x, {.units = 32})), {.units = 64}));
+  const Tensor b = batch_norm(dense(batch_norm(dense(x, {.units = 64})), {.units = 32}));
+  const Tensor p = softmax(dense(concatenate({a, b}, {.axis = 1}), {.units = 3}));
+  g.output("probability", p);
+  g.train({.loss = categorical_cross_entropy(p, g.label("class", 3)), .optimizer = sgd(), .batch = 16});
+  EXPECT_NO_THROW(build_model(g));
+}
+
 TEST(Planning, BuffersShareTheArena) {
   const Model model = build_model(small_network(rmsprop()));
   const Program& program = program_of(model, "train");
