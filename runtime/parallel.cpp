@@ -93,7 +93,8 @@ void ThreadPool::take_indices() {
 
 void ThreadPool::work() {
   State& s = *state_;
-  const auto wanted = [&] { return available(s.tickets.load(std::memory_order_acquire)) > 0 || s.stop.load(); };
+  // Sequentially consistent, as is the caller's look at `sleeping`: one of the two sees what the other wrote.
+  const auto wanted = [&] { return available(s.tickets.load()) > 0 || s.stop.load(); };
   while (!s.stop) {
     for (int spin = 0; spin < kSpins && !wanted(); ++spin) pause();
     if (!wanted()) {

@@ -86,6 +86,34 @@ TEST_F(BatchesTest, AnImageIsDistortedByItsCounterAndNotByItsNeighbours) {
   EXPECT_FALSE(differs(9, 103));
 }
 
+// Rows are dealt out sixteen at a time, so that a batch of 50 is several tasks.
+TEST_F(BatchesTest, ADistortedBatchHasTheSameBitsAtAnyNumberOfThreads) {
+  constexpr int64_t kShape[] = {4, 4, 1};
+  kiln_program program = *model_.train;
+  kiln_value image = *image_;
+  program.batch = 50;
+  program.lanes = 56;
+  program.inputs = &image;
+  program.input_count = 1;
+  image.offset = 0;
+  image.shape = kShape;
+  image.rank = 3;
+  program.arena_bytes = sizeof(float) * 16 * 56;
+  const Augmentation augmentation = {.rotation_degrees = 30, .shift_pixels = 1, .zoom = 0.2F, .shear_degrees = 5};
+  const std::vector<int32_t> rows = shuffled_rows(0, 50, 1, 1);
+  std::vector<float> expected;
+  for (const int threads : {1, 2, 3, 8}) {
+    Context context(threads);
+    Executor executor(program, context);
+    BatchLoader(executor, dataset_).load(rows.data(), 50, &augmentation, 9, 100);
+    const std::vector<float> found(executor.real(image), executor.real(image) + 16 * 56);
+    if (expected.empty()) expected = found;
+    EXPECT_EQ(found, expected) << threads;
+    for (size_t n = 50; n < 56; ++n) EXPECT_EQ(found[n], 0);
+  }
+  EXPECT_GT(*std::max_element(expected.begin(), expected.end()), 0);
+}
+
 TEST_F(BatchesTest, RowsOfAnotherShapeAreRefused) {
   Dataset other = dataset_;
   other.shape = {2, 2, 1};

@@ -137,6 +137,8 @@ TEST_F(CheckpointTest, AFileThatIsNoneIsRefused) {
   }
   path_ = folder_.file("none.kiln");
   EXPECT_EQ(message(), "cannot be read: No such file or directory");
+  path_ = folder_.path();
+  EXPECT_EQ(message(), "cannot be read: Is a directory");
 }
 
 TEST_F(CheckpointTest, SaysWhatWasExpectedAndFound) {

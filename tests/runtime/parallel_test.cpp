@@ -123,6 +123,25 @@ TEST(ThreadPool, SeveralThreadsMayCall) {
   for (const int64_t sum : sums) EXPECT_EQ(sum, 500 * 45);
 }
 
+// More threads than cores, and loops so short that most workers come too late for them.
+TEST(ThreadPool, TwoPoolsOfManyThreadsDoNotDisturbEachOther) {
+  constexpr int kThreads = 8, kLoops = 2000;
+  const auto count_with_a_pool = [](int size, int& wrong) {
+    ThreadPool pool(kThreads);
+    std::vector<int> seen(static_cast<size_t>(size));
+    for (int loop = 1; loop <= kLoops; ++loop) {
+      pool.for_each(size, [&](int i) { ++seen[static_cast<size_t>(i)]; });
+      for (const int times : seen) wrong += times != loop;
+    }
+  };
+  int wrong_here = 0, wrong_there = 0;
+  std::thread other([&] { count_with_a_pool(3, wrong_there); });
+  count_with_a_pool(20, wrong_here);
+  other.join();
+  EXPECT_EQ(wrong_here, 0);
+  EXPECT_EQ(wrong_there, 0);
+}
+
 TEST(ThreadPool, ATasksErrorReachesTheCaller) {
   for (const int threads : {1, 3}) {
     ThreadPool pool(threads);
