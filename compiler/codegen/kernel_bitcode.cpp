@@ -64,7 +64,7 @@ std::string kernel_target(const std::string& requested) {
 std::string kernel_bitcode(const Program& program, const Kernel& kernel, const std::string& symbol,
                            const std::string& target) {
   return guarded(kernel, [&] {
-    ScheduledKernel scheduled = schedule(program, kernel);
+    ScheduledKernel scheduled = schedule(program, kernel, Halide::Target(target));
     const ScratchFile file(".bc");
     scheduled.pipeline.compile_to_bitcode(file.path(), scheduled.arguments, symbol, Halide::Target(target));
     return file.contents();
@@ -94,20 +94,21 @@ std::string kernel_signature(const Program& program, const Kernel& kernel) {
   for (NodeId id : kernel.anchors) text += fmt::format("anchor {}\n", number(id));
   for (NodeId id : kernel.roots) text += fmt::format("root {}\n", number(id));
   for (NodeId id : kernel.row_sums) text += fmt::format("row sum {}\n", number(id));
+  for (const auto& [knob, value] : kernel.schedule) text += fmt::format("knob {}={}\n", knob, value);
   return text;
 }
 
 std::string kernel_statement(const Program& program, const Kernel& kernel, const std::string& target) {
   return guarded(kernel, [&] {
-    ScheduledKernel scheduled = schedule(program, kernel);
+    ScheduledKernel scheduled = schedule(program, kernel, Halide::Target(target));
     const ScratchFile file(".stmt");
     scheduled.pipeline.compile_to_lowered_stmt(file.path(), scheduled.arguments, Halide::Text, Halide::Target(target));
     return file.contents();
   });
 }
 
-std::string kernel_recipe(const Program& program, const Kernel& kernel) {
-  return guarded(kernel, [&] { return schedule(program, kernel).recipe; });
+std::vector<Knob> kernel_knobs(const Program& program, const Kernel& kernel, const std::string& target) {
+  return guarded(kernel, [&] { return schedule(program, kernel, Halide::Target(target)).knobs; });
 }
 
 }  // namespace kiln

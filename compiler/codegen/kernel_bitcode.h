@@ -3,6 +3,7 @@
 #include <string>
 
 #include "codegen/model.h"
+#include "schedule/knobs.h"
 
 namespace kiln {
 
@@ -20,7 +21,7 @@ std::string kernel_signature(const Program& program, const Kernel& kernel);
 /// The kernel's loop nest as Halide lowered it, for people.
 std::string kernel_statement(const Program& program, const Kernel& kernel, const std::string& target);
 
-/// The recipe that was chosen for the kernel, with its numbers.
-std::string kernel_recipe(const Program& program, const Kernel& kernel);
+/// The choices of the kernel's schedule, with what else was possible.
+std::vector<Knob> kernel_knobs(const Program& program, const Kernel& kernel, const std::string& target);
 
 }  // namespace kiln

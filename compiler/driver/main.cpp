@@ -77,7 +77,7 @@ void dump(const Options& options, const Model& model) {
         found = true;
         std::cout << program.name << ' ' << kernel.name << ": ";
         if (stage == "recipes")
-          std::cout << kernel_recipe(program, kernel) << '\n';
+          std::cout << to_string(kernel_knobs(program, kernel, kernel_target(options.target))) << '\n';
         else
           std::cout << '\n' << kernel_statement(program, kernel, kernel_target(options.target));
       }

@@ -28,6 +28,7 @@ struct Kernel {
   std::vector<NodeId> roots;     // values it writes; every other node in it is an expression
   std::vector<NodeId> row_sums;  // the last of the roots, where there are any: sums within each row of the first root
   std::vector<NodeId> leaves;    // values it reads: buffers, views of buffers and scalars
+  std::map<std::string, std::string> schedule = {};  // knobs that somebody set (schedule/knobs.h)
 };
 
 /// Where a node's value is while a program runs.

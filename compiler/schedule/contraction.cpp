@@ -12,11 +12,11 @@ using Halide::Var;
 
 namespace {
 
-/// Accumulators that fit beside the operands in 32 vector registers.
-constexpr int kAccumulators = 24;
 /// Reductions longer than this are blocked, so that a block of both operands stays in the caches.
 constexpr int kLongReduction = 1024;
 constexpr int kReductionBlock = 96;
+/// Tasks of a loop over tiles: more would cost more than they balance.
+constexpr int kTasks = 48;
 
 /// Left times right at the given loop values; `where` collects the condition under which the term counts.
 Expr product(KernelExpressions& kernel, NodeId anchor, const Index& at, Expr* where) {
@@ -53,39 +53,61 @@ void bind_to(KernelExpressions& kernel, NodeId anchor, const Func& f) {
   kernel.bind(anchor, [f, batched](const Index& at) { return Expr(f(storage_order(at, batched))); });
 }
 
-std::string describe(const char* name, int a, int b, const char* more = "") {
-  return fmt::format("{}: tile={}x{}{}", name, a, b, more);
+/// The values of a knob for tiles of `extent`: its divisors, and up to `limit` every number if tiles may overlap.
+std::vector<int> tile_sizes(int extent, int limit, bool overlap) {
+  return overlap ? range(1, std::min(extent, limit)) : divisors(extent, limit);
+}
+
+/// Makes tasks of the tiles `loop` counts, several to a task where there are many.
+void parallel_tiles(Func& output, const Var& loop, int tiles, bool standard, Knobs& knobs) {
+  if (!knobs.choose("parallel", {"none", "tiles"}, standard ? "tiles" : "none").starts_with("tiles")) return;
+  const int task = knobs.choose("tiles_per_task", range(1, tiles), std::max(1, tiles / kTasks));
+  if (task > 1)
+    output.parallel(loop, task, TailStrategy::GuardWithIf);
+  else
+    output.parallel(loop);
 }
 
 }  // namespace
 
-Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor) {
+Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs) {
   const Contraction& c = *kernel.definition(anchor).contraction;
-  const int lanes = static_cast<int>(kernel.program().lanes);
+  const int lanes = static_cast<int>(kernel.program().lanes), vector = machine.vector;
   const Loops loops = loops_of(kernel.node(anchor).type.shape, lanes);
   const Var n = loops.storage[0], f = loops.storage.size() > 1 ? loops.storage[1] : Var("none");
   const int features = loops.storage.size() > 1 ? loops.extents[1] : 1;
 
-  const int vectors = divisor(lanes / static_cast<int>(kVectorLanes), 4);
-  const int limit = std::min(kAccumulators / vectors, 12);
-  int tile = divisor(features, limit);
-  TailStrategy tail = TailStrategy::Auto;
-  if (features > limit && tile * 2 <= limit) {  // a prime number of features, say: the last tile overlaps its neighbour
-    tile = limit;
-    tail = TailStrategy::ShiftInwards;
+  const int standard_vectors = machine.accumulators >= 24 ? 4 : 2;
+  const int vectors =
+      knobs.choose("vectors", divisors(lanes / vector, 8), divisor(lanes / vector, standard_vectors));
+  const int limit = std::max(1, std::min(machine.accumulators / vectors, 12));
+  // A prime number of features, say: the last tile overlaps its neighbour.
+  const bool uneven = features > limit && divisor(features, limit) * 2 <= limit;
+  const bool long_reduction = c.extents.size() == static_cast<size_t>(c.output_rank) + 1 &&
+                              c.extents.back() != kBatch && c.extents.back() >= 2 * kReductionBlock;
+  int block = 0;
+  if (long_reduction) {
+    const int length = static_cast<int>(c.extents.back());
+    const int standard = length >= kLongReduction && !uneven ? divisor(length, kReductionBlock) : 0;
+    std::vector<int> legal = {0};
+    for (int d : divisors(length, 512)) {
+      if (d >= 16) legal.push_back(d);
+    }
+    block = knobs.choose("block", legal, standard >= kReductionBlock / 2 ? standard : 0);
   }
+  const int tile = knobs.choose("tile", tile_sizes(features, std::max(2 * limit, 12), block == 0),
+                                uneven && block == 0 ? limit : divisor(features, limit));
+  const TailStrategy tail = features % tile == 0 ? TailStrategy::Auto : TailStrategy::ShiftInwards;
 
   const RDom r = summed_domain(c, 0);
-  const bool blocked = r.dimensions() == 1 && c.extents.back() >= kLongReduction &&
-                       c.extents.back() % kReductionBlock == 0 && features % tile == 0;
   const Var ni("ni"), fi("fi");
   std::vector<Halide::VarOrRVar> rest;
   for (size_t d = 2; d < loops.storage.size(); ++d) rest.emplace_back(loops.storage[d]);
 
-  if (blocked) {
+  if (block > 0) {
     // Sums of one block at a time are added to a result in memory: out = epilogue(sum over blocks).
-    const int blocks = static_cast<int>(c.extents.back()) / kReductionBlock;
-    const RDom ro(0, blocks), ri(0, kReductionBlock);
+    const int blocks = static_cast<int>(c.extents.back()) / block;
+    const RDom ro(0, blocks), ri(0, block);
     const Var b("b"), g("g"), gi("gi");
     Func acc("acc"), sum("sum");
     std::vector<Expr> at(loops.storage.begin(), loops.storage.end());
@@ -93,7 +115,7 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor) {
     at_b.emplace_back(b);
     at_ro.emplace_back(ro);
     Index index = loops.at;
-    index.emplace_back(b * kReductionBlock + ri);
+    index.emplace_back(b * block + ri);
     Expr where;
     acc(at_b) = 0.f;
     acc(at_b) += product(kernel, anchor, index, &where);
@@ -103,21 +125,23 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor) {
     Func output = define_output(kernel, loops);
     // A task owns a group of features for the whole reduction; its operand's block is read from the caches by every
     // tile.
-    const int group = tile * divisor(features / tile, std::max(1, 192 / tile));
-    output.split(f, g, gi, group).reorder(n, gi, g).vectorize(n, static_cast<int>(kVectorLanes));
-    if (features / group > 1 || worth_threads(kernel)) output.parallel(g);
-    sum.compute_at(output, g).vectorize(n, static_cast<int>(kVectorLanes));
+    const int group =
+        tile * knobs.choose("tiles_per_task", divisors(features / tile, 256), divisor(features / tile, std::max(1, 192 / tile)));
+    output.split(f, g, gi, group).reorder(n, gi, g).vectorize(n, vector);
+    if (knobs.choose("parallel", {"none", "tiles"}, features / group > 1 || worth_threads(kernel) ? "tiles" : "none") ==
+        "tiles")
+      output.parallel(g);
+    sum.compute_at(output, g).vectorize(n, vector);
     sum.update()
         .split(f, f, fi, tile)
-        .split(n, n, ni, vectors * static_cast<int>(kVectorLanes))
+        .split(n, n, ni, vectors * vector)
         .reorder(ni, fi, n, f, ro.x)
-        .vectorize(ni, static_cast<int>(kVectorLanes))
+        .vectorize(ni, vector)
         .unroll(ni)
         .unroll(fi);
-    acc.compute_at(sum, n).vectorize(n, static_cast<int>(kVectorLanes)).unroll(n).unroll(f);
-    acc.update().reorder(n, f, ri.x, b).vectorize(n, static_cast<int>(kVectorLanes)).unroll(n).unroll(f);
-    return {
-        output, describe("rows", vectors, tile, fmt::format(" block={} group={}", kReductionBlock, group).c_str()), {}};
+    acc.compute_at(sum, n).vectorize(n, vector).unroll(n).unroll(f);
+    acc.update().reorder(n, f, ri.x, b).vectorize(n, vector).unroll(n).unroll(f);
+    return {output};
   }
 
   Func acc("acc");
@@ -131,7 +155,7 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor) {
   Func output = define_output(kernel, loops);
 
   std::vector<Halide::VarOrRVar> order = {ni};
-  output.split(n, n, ni, vectors * static_cast<int>(kVectorLanes));
+  output.split(n, n, ni, vectors * vector);
   if (features > 1) {
     output.split(f, f, fi, tile, tail);
     order.emplace_back(fi);
@@ -139,48 +163,48 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor) {
   order.emplace_back(n);
   if (features > 1) order.emplace_back(f);
   order.insert(order.end(), rest.begin(), rest.end());
-  output.reorder(order).vectorize(ni, static_cast<int>(kVectorLanes)).unroll(ni);
+  output.reorder(order).vectorize(ni, vector).unroll(ni);
   if (features > 1) output.unroll(fi);
 
-  acc.compute_at(output, n).vectorize(n, static_cast<int>(kVectorLanes)).unroll(n);
+  acc.compute_at(output, n).vectorize(n, vector).unroll(n);
   if (features > 1) acc.unroll(f);
   std::vector<Halide::VarOrRVar> update_order = {n};
   if (features > 1) update_order.emplace_back(f);
   for (int d = 0; d < r.dimensions(); ++d) update_order.emplace_back(RVar(r[d]));
   auto update = acc.update();
-  update.reorder(update_order).vectorize(n, static_cast<int>(kVectorLanes)).unroll(n);
+  update.reorder(update_order).vectorize(n, vector).unroll(n);
   if (features > 1) update.unroll(f);
   if (r.dimensions() > 0 && c.extents.back() == 1 && r.dimensions() > 1 && c.extents[c.extents.size() - 2] <= 8 &&
       !where.defined()) {
     update.unroll(RVar(r[1]));  // one channel: a row of the kernel at once
   }
 
-  if (!kernel.kernel().row_sums.empty()) return with_row_sums(kernel, loops, output, describe("rows", vectors, tile));
-  if (worth_threads(kernel, element_count(kernel.node(anchor).type.shape, lanes) * 8)) {
-    if (rest.size() >= 2) {
-      const Var tasks("tasks");
-      output.fuse(loops.storage[loops.storage.size() - 2], loops.storage.back(), tasks).parallel(tasks);
-    } else if (rest.size() == 1) {
-      output.parallel(loops.storage.back());
-    } else if (features > 1) {
-      const int tiles = (features + tile - 1) / tile;
-      const int task = std::max(1, tiles / 48);
-      if (task > 1)
-        output.parallel(f, task, TailStrategy::GuardWithIf);
-      else
-        output.parallel(f);
-    }
+  if (!kernel.kernel().row_sums.empty()) return with_row_sums(kernel, loops, output, machine, knobs);
+  const bool threads = worth_threads(kernel, element_count(kernel.node(anchor).type.shape, lanes) * 8);
+  if (rest.empty()) {
+    if (features > 1) parallel_tiles(output, f, (features + tile - 1) / tile, threads, knobs);
+    return {output};
   }
-  return {output, describe("rows", vectors, tile), {}};
+  std::vector<std::string> legal = {"none", "outer"};
+  if (rest.size() > 1) legal.emplace_back("outer2");
+  const std::string parallel = knobs.choose("parallel", legal, threads ? legal.back() : "none");
+  if (parallel == "outer2") {
+    const Var tasks("tasks");
+    output.fuse(loops.storage[loops.storage.size() - 2], loops.storage.back(), tasks).parallel(tasks);
+  } else if (parallel == "outer") {
+    output.parallel(loops.storage.back());
+  }
+  return {output};
 }
 
-Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor) {
+Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs) {
   const Contraction& c = *kernel.definition(anchor).contraction;
   const Node& node = kernel.node(anchor);
   const int lanes = static_cast<int>(kernel.program().lanes);
   const Loops loops = loops_of(node.type.shape, lanes);  // storage: v (innermost), u
   const Var v = loops.storage[0], u = loops.storage[1];
-  const int inner = loops.extents[0], outer = loops.extents[1];
+  const int inner = loops.extents[0], outer = loops.extents[1], vector = machine.vector;
+  const bool even = inner % vector == 0;
   const size_t inner_loop = 1;                                       // the user's order is (u, v)
   const int side = c.left[1].coefficients[inner_loop] != 0 ? 0 : 1;  // the operand that is transposed
   const NodeId wide = node.inputs[side], broadcast = node.inputs[1 - side];
@@ -188,21 +212,18 @@ Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor) {
   const Var row("row");
   Func transposed("transposed"), sum("sum");
   const Expr inside = Halide::min(v, inner - 1);  // vectors at the tail read on
-  transposed(v, row) = kernel.value(wide, {row, inner % kVectorLanes == 0 ? Expr(v) : inside});
+  transposed(v, row) = kernel.value(wide, {row, even ? Expr(v) : inside});
   const RDom r(0, lanes);
   sum(v, u) = 0.f;
   sum(v, u) += transposed(v, r) * kernel.value(broadcast, {r, u});
   bind_to(kernel, anchor, sum);
   Func output = define_output(kernel, loops);
 
-  const int vector = static_cast<int>(kVectorLanes);
   int vectors = 1, tile = divisor(outer, 8);
-  const bool even = inner % vector == 0;
   if (even) {
     int best = 0;
-    for (int candidate = 1; candidate <= 4; ++candidate) {
-      if (inner / vector % candidate != 0) continue;
-      const int rows = divisor(outer, kAccumulators / candidate);
+    for (int candidate : divisors(inner / vector, 4)) {
+      const int rows = divisor(outer, machine.accumulators / candidate);
       if (candidate * rows > best || (candidate * rows == best && candidate > 1)) {
         best = candidate * rows;
         vectors = candidate;
@@ -210,6 +231,8 @@ Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor) {
       }
     }
   }
+  vectors = knobs.choose("vectors", even ? divisors(inner / vector, 6) : std::vector<int>{1}, vectors);
+  tile = knobs.choose("tile", divisors(outer, 32), std::min(tile, divisor(outer, machine.accumulators / vectors)));
   const Var vo("vo"), vi("vi"), uo("uo"), ui("ui");
   output.split(v, vo, vi, vectors * vector, even ? TailStrategy::RoundUp : TailStrategy::GuardWithIf)
       .split(u, uo, ui, tile)
@@ -224,27 +247,23 @@ Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor) {
     const Var to("to"), ti("ti");
     transposed.split(v, to, ti, vector).reorder(ti, row, to).vectorize(ti).unroll(row, 4);
   }
-  if (worth_threads(kernel)) {
-    const int task = std::max(1, outer / tile / 48);
-    if (task > 1)
-      output.parallel(uo, task, TailStrategy::GuardWithIf);
-    else
-      output.parallel(uo);
-  }
+  parallel_tiles(output, uo, outer / tile, worth_threads(kernel), knobs);
   // The next tile of everything streamed: the weights and their state.
+  const int distance = knobs.choose("prefetch", range(0, 4), 1);
   for (NodeId leaf : kernel.kernel().leaves) {
-    if (kernel.node(leaf).type.shape == node.type.shape) output.prefetch(kernel.image(leaf), vo, vo, 1);
+    if (distance > 0 && kernel.node(leaf).type.shape == node.type.shape)
+      output.prefetch(kernel.image(leaf), vo, vo, distance);
   }
-  return {output, describe("transposed rows", vectors, tile), {}};
+  return {output};
 }
 
-Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor) {
+Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs) {
   const Contraction& c = *kernel.definition(anchor).contraction;
   const Node& node = kernel.node(anchor);
-  const int lanes = static_cast<int>(kernel.program().lanes), vector = static_cast<int>(kVectorLanes);
+  const int lanes = static_cast<int>(kernel.program().lanes), vector = machine.vector;
   const Loops loops = loops_of(node.type.shape, lanes);
 
-  // acc(lane, result) sums rows lane, lane + 16, ...; the domain's batch loop counts vectors.
+  // acc(lane, result) sums rows lane, lane + vector, ...; the domain's batch loop counts vectors.
   const Var lane("lane");
   RDom r = summed_domain(c, lanes / vector);
   Index index = all_loops(loops.at, r);
@@ -290,16 +309,21 @@ Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor) {
     if (limit < 2) continue;
     tiles[d] =
         divisor(loops.extents[d],
-                left_tile == 1 && right_tile == 1 ? limit : std::min(limit, kAccumulators / (left_tile * right_tile)));
+                left_tile == 1 && right_tile == 1 ? limit : std::min(limit, machine.accumulators / (left_tile * right_tile)));
     own *= tiles[d];
   }
   // One side has little to offer (a single channel): the other takes more.
   for (size_t d = 0; d < loops.storage.size(); ++d) {
-    if (tiles[d] > 1 && left_tile * right_tile * 2 <= kAccumulators) {
+    if (tiles[d] > 1 && left_tile * right_tile * 2 <= machine.accumulators) {
       const int before = tiles[d];
-      tiles[d] = divisor(loops.extents[d], before * (kAccumulators / (left_tile * right_tile)));
+      tiles[d] = divisor(loops.extents[d], before * (machine.accumulators / (left_tile * right_tile)));
       (appears(c.left, loop_of(d)) ? left_tile : right_tile) *= tiles[d] / before;
     }
+  }
+
+  for (size_t d = 0; d < loops.storage.size(); ++d) {
+    if (appears(c.left, loop_of(d)) == appears(c.right, loop_of(d))) continue;
+    tiles[d] = knobs.choose("tile_" + c.loops[loop_of(d)], divisors(loops.extents[d], machine.accumulators), tiles[d]);
   }
 
   auto update = sum.update();
@@ -325,7 +349,8 @@ Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor) {
   sum.compute_root();
   size_t task = loops.storage.size() - 1;
   while (task > 0 && loops.extents[task] == 1) --task;
-  if (threads) update.parallel(loops.storage[task]);
+  if (knobs.choose("parallel", {"none", "outer"}, threads ? "outer" : "none") == "outer")
+    update.parallel(loops.storage[task]);
 
   if (batch_dimension >= 0) acc_order.emplace_back(RVar(r[batch_dimension]));
   for (int d = 0; d < r.dimensions(); ++d) {
@@ -340,7 +365,7 @@ Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor) {
     acc_update.unroll(loops.storage[d]);
   }
   if (loops.extents[0] >= vector) output.vectorize(loops.storage[0], vector, TailStrategy::GuardWithIf);
-  return {output, describe("lanes", left_tile, right_tile), {}};
+  return {output};
 }
 
 Recipe contraction_plain(KernelExpressions& kernel, NodeId anchor) {
@@ -356,7 +381,7 @@ Recipe contraction_plain(KernelExpressions& kernel, NodeId anchor) {
   bind_to(kernel, anchor, acc);
   Func output = define_output(kernel, loops);
   acc.compute_root();
-  return {output, "plain", {}};
+  return {output};
 }
 
 }  // namespace kiln

@@ -31,21 +31,24 @@ std::vector<int> periods(KernelExpressions& kernel, const Loops& loops) {
 
 }  // namespace
 
-Recipe element_wise(KernelExpressions& kernel) {
+Recipe element_wise(KernelExpressions& kernel, const Machine& machine, Knobs& knobs) {
   const Shape& shape = kernel.node(kernel.kernel().roots.front()).type.shape;
   const Loops loops = loops_of(shape, kernel.program().lanes);
   Func output = define_output(kernel, loops);
-  if (loops.storage.empty()) return {output, "scalar", {}};
+  if (loops.storage.empty()) return {output};
 
   const Var inner = loops.storage[0];
-  std::string description = "element-wise";
+  const auto threads = [&] {
+    return knobs.choose("parallel", {"none", "outer"}, worth_threads(kernel) ? "outer" : "none") == "outer";
+  };
   if (!loops.batched) {
-    if (loops.extents[0] >= 16) output.vectorize(inner, 16, TailStrategy::GuardWithIf);
-    if (worth_threads(kernel) && loops.storage.size() > 1)
-      output.parallel(loops.storage.back());
-    else if (worth_threads(kernel) && loops.extents[0] >= 8192)
+    if (loops.extents[0] >= machine.vector) output.vectorize(inner, machine.vector, TailStrategy::GuardWithIf);
+    if (loops.storage.size() > 1) {
+      if (threads()) output.parallel(loops.storage.back());
+    } else if (loops.extents[0] >= 8192 && threads()) {
       output.parallel(inner, 256, TailStrategy::GuardWithIf);
-    return {output, description, {}};
+    }
+    return {output};
   }
 
   const std::vector<int> period = periods(kernel, loops);
@@ -59,15 +62,15 @@ Recipe element_wise(KernelExpressions& kernel) {
                    loops.extents[d] % period[d] == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
       order.emplace_back(in);
       output.unroll(in);
-      description += fmt::format(" period {}={}", v.name(), period[d]);
     }
     outer.emplace_back(v);
   }
   order.insert(order.end(), outer.begin(), outer.end());
-  output.reorder(order).vectorize(inner, static_cast<int>(kVectorLanes));
-  if (order.size() == loops.storage.size() && loops.extents[0] <= 64) output.unroll(inner);
-  if (worth_threads(kernel) && loops.storage.size() > 1) output.parallel(loops.storage.back());
-  return {output, description, {}};
+  output.reorder(order).vectorize(inner, machine.vector);
+  const bool small = order.size() == loops.storage.size() && loops.extents[0] <= 4 * machine.vector;
+  if (loops.extents[0] > machine.vector && knobs.choose("unroll", small)) output.unroll(inner);
+  if (loops.storage.size() > 1 && threads()) output.parallel(loops.storage.back());
+  return {output};
 }
 
 }  // namespace kiln

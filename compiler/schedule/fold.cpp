@@ -1,3 +1,4 @@
+#include "lower/affine.h"
 #include "schedule/recipe.h"
 
 namespace kiln {
@@ -34,13 +35,15 @@ struct BatchFolds {
   Loops loops;  // of the results, without the batch
   RDom rows, lanes;
   Var lane{"lane"}, slab{"slab"};
-  int width = 0;  // lanes side by side
+  int width = 0;   // lanes side by side
+  int vector = 0;  // of the processor
   int tile = 1;   // kept features side by side, so that the additions overlap
   bool slabs = false;
   size_t count = 0;
 };
 
-BatchFolds define_folds(KernelExpressions& kernel, const std::vector<NodeId>& anchors) {
+BatchFolds define_folds(KernelExpressions& kernel, const std::vector<NodeId>& anchors, const Machine& machine,
+                        Knobs& knobs) {
   const Node& first = kernel.node(anchors[0]);
   const Definition& definition = kernel.definition(anchors[0]);
   const auto& axes = std::get<std::vector<int64_t>>(first.attributes.at("axes"));
@@ -53,9 +56,17 @@ BatchFolds define_folds(KernelExpressions& kernel, const std::vector<NodeId>& an
   f.count = anchors.size();
   f.loops = loops_of(first.type.shape, lanes);
   f.slabs = rank > 2 && folded(1);
-  if (rank > 1 && !folded(rank - 1)) f.tile = divisor(static_cast<int>(input[rank - 1]), 4);
-  f.width = static_cast<int>(kVectorLanes);
-  while (f.width * 2 <= 64 && lanes % (f.width * 2) == 0 && f.width / kVectorLanes * f.tile < 4) f.width *= 2;
+  if (rank > 1 && !folded(rank - 1)) {
+    const int features = static_cast<int>(input[rank - 1]);
+    f.tile = knobs.choose("fold_tile", divisors(features, 8), divisor(features, 4));
+  }
+  // Sums in other lanes would be rounded differently on processors with other vectors: the standard width is one.
+  std::vector<int> widths;
+  for (int width = machine.vector; width <= 64 && lanes % width == 0; width *= 2) widths.push_back(width);
+  int width = static_cast<int>(kVectorLanes);
+  while (width * 2 <= 64 && lanes % (width * 2) == 0 && width / kVectorLanes * f.tile < 4) width *= 2;
+  f.width = knobs.choose("fold_lanes", widths, width);
+  f.vector = machine.vector;
 
   std::vector<Expr> part_at = {f.lane};
   for (const Var& v : f.loops.storage) part_at.emplace_back(v);
@@ -110,9 +121,8 @@ BatchFolds define_folds(KernelExpressions& kernel, const std::vector<NodeId>& an
 
 /// Vectors of lanes, tiles of kept features, then the folded dimensions, then the kept ones.
 void order_loops(BatchFolds& f) {
-  const int vector = static_cast<int>(kVectorLanes);
-  f.part.vectorize(f.lane, vector).unroll(f.lane);
-  f.total.update().atomic().vectorize(f.lanes[0], vector);
+  f.part.vectorize(f.lane, f.vector).unroll(f.lane);
+  f.total.update().atomic().vectorize(f.lanes[0], f.vector);
   auto update = f.part.update();
   const Var tile("tile");
   std::vector<Halide::VarOrRVar> order = {f.lane};
@@ -123,15 +133,15 @@ void order_loops(BatchFolds& f) {
   for (int d = 0; d < f.rows.dimensions(); ++d) order.emplace_back(RVar(f.rows[d]));
   for (const Var& v : f.loops.storage) order.emplace_back(v);
   if (f.slabs) order.emplace_back(f.slab);
-  update.reorder(order).vectorize(f.lane, vector).unroll(f.lane);
+  update.reorder(order).vectorize(f.lane, f.vector).unroll(f.lane);
   if (f.tile > 1) update.unroll(tile);
 }
 
 }  // namespace
 
-Recipe fold_over_batch(KernelExpressions& kernel) {
+Recipe fold_over_batch(KernelExpressions& kernel, const Machine& machine, Knobs& knobs) {
   const std::vector<NodeId>& anchors = kernel.kernel().anchors;
-  BatchFolds f = define_folds(kernel, anchors);
+  BatchFolds f = define_folds(kernel, anchors, machine, knobs);
   for (size_t i = 0; i < f.count; ++i) {
     kernel.bind(anchors[i], [total = f.total, i, count = f.count](const Index& at) {
       return element(total, std::vector<Expr>(at.rbegin(), at.rend()), i, count);
@@ -142,10 +152,13 @@ Recipe fold_over_batch(KernelExpressions& kernel) {
   f.total.compute_root();
   order_loops(f);
   const std::vector<Var>& kept = f.loops.storage;
-  if (!kept.empty() && f.loops.extents[0] >= 16) output.vectorize(kept[0], 16, Halide::TailStrategy::GuardWithIf);
+  if (!kept.empty() && f.loops.extents[0] >= machine.vector)
+    output.vectorize(kept[0], machine.vector, Halide::TailStrategy::GuardWithIf);
 
   const Shape& input = kernel.node(kernel.node(anchors[0]).inputs[0]).type.shape;
-  const bool threads = worth_threads(kernel, element_count(input, kernel.program().lanes));
+  if (!f.slabs && kept.empty()) return {output};
+  const bool worth = worth_threads(kernel, element_count(input, kernel.program().lanes));
+  const bool threads = knobs.choose("parallel", {"none", "outer"}, worth ? "outer" : "none") == "outer";
   if (threads && f.slabs) {
     f.part.parallel(f.slab);
     f.part.update().parallel(f.slab);
@@ -160,37 +173,55 @@ Recipe fold_over_batch(KernelExpressions& kernel) {
     else
       f.part.update().parallel(kept[d]);
   }
-  return {output, fmt::format("fold over batch: lanes={} tile={}{}", f.width, f.tile, f.slabs ? " slabs" : ""), {}};
+  return {output};
 }
 
-Recipe with_row_sums(KernelExpressions& kernel, const Loops& loops, Func rows, std::string description) {
-  const NodeId root = kernel.kernel().roots[0];
-  kernel.bind(root, [rows](const Index& at) {
-    Index storage(at.rbegin(), at.rend());
-    std::rotate(storage.begin(), storage.end() - 1, storage.end());
-    return Expr(rows(storage));
-  });
-  Func output("output"), sums("sums");
-  output(loops.storage) = rows(loops.storage);
-  bind_dense(output, loops);
-  BatchFolds f = define_folds(kernel, kernel.kernel().row_sums);
+namespace {
+
+/// The sums of each row of `rows`, as the second output of the pipeline.
+Func define_row_sums(KernelExpressions& kernel, const Func& rows, BatchFolds& f, const Machine& machine, Knobs& knobs) {
+  kernel.bind(kernel.kernel().roots[0], [rows](const Index& at) { return Expr(rows(storage_order(at, true))); });
+  f = define_folds(kernel, kernel.kernel().row_sums, machine, knobs);
+  Func sums("sums");
   std::vector<Expr> at(f.loops.storage.begin(), f.loops.storage.end()), values;
   for (size_t i = 0; i < f.count; ++i) values.push_back(element(f.total, at, i, f.count));
   define(sums, at, values);
   bind_dense(sums, f.loops);
-
-  const Var row = loops.storage.back();  // of the same name in both
   order_loops(f);
-  output.vectorize(loops.storage[0], static_cast<int>(kVectorLanes)).parallel(row);
+  return sums;
+}
+
+}  // namespace
+
+Recipe with_row_sums(KernelExpressions& kernel, const Loops& loops, Func rows, const Machine& machine, Knobs& knobs) {
+  BatchFolds f;
+  Func sums = define_row_sums(kernel, rows, f, machine, knobs);
+  Func output("output");
+  output(loops.storage) = rows(loops.storage);
+  bind_dense(output, loops);
+  const Var row = loops.storage.back();  // of the same name in both
+  output.vectorize(loops.storage[0], machine.vector).parallel(row);
   sums.parallel(row);
   output.compute_with(sums, row);
   rows.compute_at(sums, row);
   f.part.compute_at(sums, row);
   f.total.compute_at(sums, row);
-  return {output, description + fmt::format(", row sums: lanes={} tile={}", f.width, f.tile), sums};
+  return {output, sums};
 }
 
-Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor) {
+Recipe row_sums_after(KernelExpressions& kernel, const Loops& loops, Func output, const Machine& machine,
+                      Knobs& knobs) {
+  bind_dense(output, loops);
+  BatchFolds f;
+  Func sums = define_row_sums(kernel, output, f, machine, knobs);
+  const Var row = loops.storage.back();
+  sums.parallel(row);
+  f.part.compute_at(sums, row);
+  f.total.compute_at(sums, row);
+  return {output, sums};
+}
+
+Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs) {
   const Definition& definition = kernel.definition(anchor);
   const Loops loops = loops_of(kernel.node(anchor).type.shape, kernel.program().lanes);
   std::vector<Halide::Range> domain;
@@ -204,32 +235,30 @@ Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor) {
   Func total("total");
   total(loops.storage) = identity(definition.fold, Halide::Float(32));
   total(loops.storage) = combine(definition.fold, total(loops.storage), kernel.folded(anchor, loops.at, reduction));
-  kernel.bind(anchor, [total, &kernel, anchor](const Index& at) {
-    Index storage(at.rbegin(), at.rend());
-    if (has_batch(kernel.node(anchor).type.shape)) std::rotate(storage.begin(), storage.end() - 1, storage.end());
-    return Expr(total(storage));
-  });
+  const bool batched = has_batch(kernel.node(anchor).type.shape);
+  kernel.bind(anchor, [total, batched](const Index& at) { return Expr(total(storage_order(at, batched))); });
   Func output = define_output(kernel, loops);
   if (loops.batched) {
     const Var n = loops.storage[0];
     std::vector<Halide::VarOrRVar> order = {n};
     for (int d = 0; d < r.dimensions(); ++d) order.emplace_back(RVar(r[d]));
     for (size_t d = 1; d < loops.storage.size(); ++d) order.emplace_back(loops.storage[d]);
-    total.compute_root().vectorize(n, static_cast<int>(kVectorLanes));
-    total.update().reorder(order).vectorize(n, static_cast<int>(kVectorLanes));
-    output.vectorize(n, static_cast<int>(kVectorLanes));
-    if (loops.storage.size() > 1 && worth_threads(kernel)) {
+    total.compute_root().vectorize(n, machine.vector);
+    total.update().reorder(order).vectorize(n, machine.vector);
+    output.vectorize(n, machine.vector);
+    if (loops.storage.size() > 1 &&
+        knobs.choose("parallel", {"none", "outer"}, worth_threads(kernel) ? "outer" : "none") == "outer") {
       total.update().parallel(loops.storage.back());
       output.parallel(loops.storage.back());
     }
-    return {output, "fold of rows", {}};
+    return {output};
   }
   total.compute_root();
-  if (static_cast<int>(definition.extents.back()) % kVectorLanes == 0 && loops.storage.size() > 0 &&
+  if (static_cast<int>(definition.extents.back()) % machine.vector == 0 && !loops.storage.empty() &&
       definition.fold == Fold::sum) {
-    total.update().atomic().vectorize(RVar(r[0]), static_cast<int>(kVectorLanes));
+    total.update().atomic().vectorize(RVar(r[0]), machine.vector);
   }
-  return {output, "fold", {}};
+  return {output};
 }
 
 }  // namespace kiln

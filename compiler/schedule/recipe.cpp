@@ -1,6 +1,7 @@
 #include "schedule/recipe.h"
 
 #include "lower/affine.h"
+#include "schedule/winograd.h"
 
 namespace kiln {
 
@@ -15,34 +16,62 @@ constexpr int64_t kThreadWork = 40'000;
 /// Windows up to this size are unrolled into expressions.
 constexpr int64_t kUnrolledWindow = 25;
 
-Recipe apply(KernelExpressions& kernel) {
+Recipe apply(KernelExpressions& kernel, const Machine& machine, Knobs& knobs) {
+  const auto only = [&](const char* recipe) { knobs.choose("recipe", {recipe}, recipe); };
   const NodeId anchor = kernel.kernel().anchors.front();
   const Definition& definition = kernel.definition(anchor);
   if (definition.contraction) {
     const Contraction& c = *definition.contraction;
-    const bool rows = has_batch(kernel.node(anchor).type.shape);
     const auto summed = c.extents.begin() + c.output_rank;
-    if (rows) return contraction_over_rows(kernel, anchor);
-    if (std::find(summed, c.extents.end(), kBatch) == c.extents.end()) return contraction_plain(kernel, anchor);
+    if (has_batch(kernel.node(anchor).type.shape)) {
+      std::vector<std::string> legal = {"rows"};
+      if (stride_one_convolution(kernel, c, anchor)) legal.emplace_back("winograd");
+      const std::string recipe = knobs.choose("recipe", legal, winograd_pays(kernel, c, anchor) ? "winograd" : "rows");
+      return recipe == "rows" ? contraction_over_rows(kernel, anchor, machine, knobs)
+                              : contraction_by_winograd(kernel, anchor, machine, knobs);
+    }
+    if (std::find(summed, c.extents.end(), kBatch) == c.extents.end()) {
+      only("plain");
+      return contraction_plain(kernel, anchor);
+    }
     const bool two_matrices = kernel.node(kernel.node(anchor).inputs[0]).type.shape.size() == 2 &&
                               kernel.node(kernel.node(anchor).inputs[1]).type.shape.size() == 2;
-    return two_matrices ? contraction_of_rows(kernel, anchor) : contraction_in_lanes(kernel, anchor);
+    if (two_matrices) {
+      only("transposed");
+      return contraction_of_rows(kernel, anchor, machine, knobs);
+    }
+    only("lanes");
+    return contraction_in_lanes(kernel, anchor, machine, knobs);
   }
-  if (definition.fold == Fold::none) return element_wise(kernel);
-  if (std::count(definition.extents.begin(), definition.extents.end(), kBatch) > 0) return fold_over_batch(kernel);
+  if (std::count(definition.extents.begin(), definition.extents.end(), kBatch) > 0) {
+    only("batch-fold");
+    return fold_over_batch(kernel, machine, knobs);
+  }
   const bool window = kernel.node(anchor).attributes.count("axes") == 0;
-  if (window && element_count(definition.extents) <= kUnrolledWindow) return element_wise(kernel);
-  return fold_in_place(kernel, anchor);
+  if (definition.fold == Fold::none || (window && element_count(definition.extents) <= kUnrolledWindow)) {
+    only("element-wise");
+    return element_wise(kernel, machine, knobs);
+  }
+  only("fold");
+  return fold_in_place(kernel, anchor, machine, knobs);
 }
 
 }  // namespace
 
-ScheduledKernel schedule(const Program& program, const Kernel& kernel) {
+Machine machine_of(const Halide::Target& target) {
+  if (target.has_feature(Halide::Target::AVX512) || target.has_feature(Halide::Target::AVX512_Skylake)) return {16, 24};
+  if (target.arch == Halide::Target::X86) return {target.has_feature(Halide::Target::AVX) ? 8 : 4, 12};
+  return {4, 24};  // 32 registers of 128 bits: NEON
+}
+
+ScheduledKernel schedule(const Program& program, const Kernel& kernel, const Halide::Target& target) {
   KernelExpressions expressions(program, kernel);
-  Recipe recipe = apply(expressions);
+  Knobs knobs(kernel.name, kernel.schedule);
+  Recipe recipe = apply(expressions, machine_of(target), knobs);
+  knobs.expect_all_used();
   std::vector<Func> outputs = {recipe.output};
   if (recipe.row_sums.defined()) outputs.push_back(recipe.row_sums);
-  return {Halide::Pipeline(outputs), expressions.arguments(), recipe.description};
+  return {Halide::Pipeline(outputs), expressions.arguments(), knobs.chosen()};
 }
 
 Loops loops_of(const Shape& shape, int64_t lanes) {
@@ -87,13 +116,6 @@ void bind_dense(Func& output, const Loops& loops) {
     first = false;
   }
   for (size_t d = 0; d < loops.storage.size(); ++d) output.bound(loops.storage[d], 0, loops.extents[d]);
-}
-
-int divisor(int extent, int limit) {
-  for (int d = std::min(extent, limit); d > 1; --d) {
-    if (extent % d == 0) return d;
-  }
-  return 1;
 }
 
 bool worth_threads(KernelExpressions& kernel, int64_t extra_work) {

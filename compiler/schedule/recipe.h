@@ -1,6 +1,7 @@
 #pragma once
 
 #include "lower/kernel.h"
+#include "schedule/knobs.h"
 
 namespace kiln {
 
@@ -8,36 +9,43 @@ namespace kiln {
 struct ScheduledKernel {
   Halide::Pipeline pipeline;
   std::vector<Halide::Argument> arguments;
-  std::string recipe;  // its name and numbers, for people
+  std::vector<Knob> knobs;  // the choices that were made, the recipe first
 };
 
-/// Chooses the recipe by the kind of the kernel's anchors and applies it; it knows shapes, no cases.
-ScheduledKernel schedule(const Program& program, const Kernel& kernel);
+/// Chooses the recipe by the kind of the kernel's anchors, or as the kernel's schedule says, and applies it; it knows
+/// shapes, no cases.
+ScheduledKernel schedule(const Program& program, const Kernel& kernel, const Halide::Target& target);
 
-// The recipes. Each builds the kernel's functions and schedules them, and returns the pipeline's output function.
+/// What recipes know of a processor.
+struct Machine {
+  int vector = 16;        // f32 elements of a vector register
+  int accumulators = 24;  // vector registers that are left for sums, beside the operands
+};
+Machine machine_of(const Halide::Target& target);
+
+// The recipes. Each builds the kernel's functions and schedules them, and returns the pipeline's output functions.
 
 struct Recipe {
   Halide::Func output;
-  std::string description;
-  Halide::Func row_sums;  // defined where the kernel has row sums
+  Halide::Func row_sums = {};  // defined where the kernel has row sums
 };
 
 /// A contraction whose result has the batch: vectors of rows times a tile of features in registers.
-Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor);
+Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs);
 /// A contraction that sums over the batch only (a dense layer's weight gradient): vectors along the innermost
 /// dimension of the result, after one operand is transposed.
-Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor);
+Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs);
 /// A contraction that sums over the batch and more (a convolution's weight gradient): lanes of rows accumulate, and are
 /// added up at the end.
-Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor);
+Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs);
 /// A contraction without a batch.
 Recipe contraction_plain(KernelExpressions& kernel, NodeId anchor);
 /// Folds that sum over the batch; several may share the pass.
-Recipe fold_over_batch(KernelExpressions& kernel);
+Recipe fold_over_batch(KernelExpressions& kernel, const Machine& machine, Knobs& knobs);
 /// A fold that keeps the batch, or has none.
-Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor);
+Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs);
 /// Element-wise work, windows of pooling included.
-Recipe element_wise(KernelExpressions& kernel);
+Recipe element_wise(KernelExpressions& kernel, const Machine& machine, Knobs& knobs);
 
 // --- what recipes share ---
 
@@ -59,10 +67,11 @@ void bind_dense(Halide::Func& output, const Loops& loops);
 
 /// For a kernel with row sums: `rows`, whose loops are scheduled but for the outermost, is computed a row at a time;
 /// each row is then copied out and summed while it is in the cache. Returns output and sums, parallel over rows.
-Recipe with_row_sums(KernelExpressions& kernel, const Loops& loops, Halide::Func rows, std::string description);
-
-/// The largest divisor of `extent` that is at most `limit`.
-int divisor(int extent, int limit);
+Recipe with_row_sums(KernelExpressions& kernel, const Loops& loops, Halide::Func rows, const Machine& machine,
+                     Knobs& knobs);
+/// The same for a kernel that does not make its result row by row: the sums are a pass of their own over `output`.
+Recipe row_sums_after(KernelExpressions& kernel, const Loops& loops, Halide::Func output, const Machine& machine,
+                      Knobs& knobs);
 
 /// True where the kernel's work (its leaves and roots, and `extra_work` element operations) is worth waking threads
 /// for.
