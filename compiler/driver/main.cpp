@@ -7,14 +7,19 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "codegen/kernel_bitcode.h"
 #include "codegen/model.h"
+#include "codegen/schedule_requests.h"
 #include "driver/documentation.h"
 #include "driver/picture.h"
 #include "driver/pipeline.h"
 #include "driver/print.h"
+#include "driver/schedules.h"
 #include "driver/version.h"
+#include "interrupt.h"
+#include "tune/tuner.h"
 
 kiln::Graph kiln_graph();
 
@@ -23,7 +28,10 @@ namespace {
 using namespace kiln;
 
 struct Options {
-  std::string out, target = "host", dump, kernel;
+  std::string out, target = "host", dump, kernel, schedule_file;
+  std::vector<std::string> schedule;
+  bool list_schedules = false;
+  double autotune_seconds = 0;
   int threads = 0;
   int64_t seed = 0;
   bool quiet = false, json = false;
@@ -45,6 +53,14 @@ void write_file(const std::filesystem::path& path, const std::string& contents) 
     std::filesystem::remove(temporary);
     throw std::runtime_error("cannot write " + path.string() + ": " + error.message());
   }
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) throw std::runtime_error("cannot read " + path);
+  return text.str();
 }
 
 /// Prints one stage: graph, gradient, program, recipes, stmt, llvm, asm, dot, gradient-dot or operators.
@@ -87,9 +103,53 @@ void dump(const Options& options, const Model& model) {
   }
 }
 
+/// Beside the graph's own file, where it can be kept with it: graphs/digits.schedule.
+std::string schedule_path(const Options& options, const Graph& graph) {
+  if (!options.schedule_file.empty()) return options.schedule_file == "none" ? "" : options.schedule_file;
+  return std::filesystem::path(graph.nodes.front().location.file).replace_extension(".schedule").string();
+}
+
+Model scheduled(const Options& options, Model model) {
+  const std::string path = schedule_path(options, model.graph);
+  std::vector<ScheduleRequest> requests;
+  if (!path.empty() && (!options.schedule_file.empty() || std::filesystem::exists(path)))
+    requests = read_schedule_file(path);
+  for (const std::string& text : options.schedule) requests.push_back(parse_schedule_request(text, "--schedule"));
+  return with_schedules(std::move(model), requests, kernel_target(options.target));
+}
+
+int autotune(const Options& options, const Model& model) {
+  const std::string path = schedule_path(options, model.graph);
+  if (path.empty()) throw UserError("--autotune has nowhere to write: --schedule-file is none");
+  const Interrupt interrupt;
+  TuneOptions tune;
+  tune.seconds = options.autotune_seconds;
+  tune.threads = options.threads;
+  tune.compile.target = options.target;
+  tune.stop = &Interrupt::requested;
+  TuneTable table(std::cout, standard_output_style());
+  if (!options.quiet && !options.json)
+    tune.progress = [&](const std::vector<TunedKernel>& kernels, double elapsed) { table.show(kernels, elapsed); };
+  const TuneResult result = kiln::autotune(model, tune);
+  if (!result.kernels.empty()) {
+    write_file(path, with_tuned(std::filesystem::exists(path) ? read_file(path) : "", result.kernels));
+  }
+  if (options.json) {
+    std::cout << to_json(result) << '\n';
+  } else if (!options.quiet) {
+    std::cout << tune_summary(result, path);
+  }
+  return 0;
+}
+
 int compile(const Options& options) {
   const auto start = std::chrono::steady_clock::now();
-  Model model = build_model(kiln_graph());
+  Model model = scheduled(options, build_model(kiln_graph()));
+  if (options.autotune_seconds > 0) return autotune(options, model);
+  if (options.list_schedules) {
+    std::cout << schedule_table(model, kernel_target(options.target));
+    return 0;
+  }
   if (!options.dump.empty()) {
     dump(options, model);
     return 0;
@@ -150,13 +210,25 @@ int main(int argc, char** argv) {
           {"graph", "gradient", "program", "recipes", "stmt", "llvm", "asm", "dot", "gradient-dot", "operators"}));
   app.add_option("--kernel", options.kernel,
                  "With --dump recipes or stmt: only this kernel, such as conv2d_1.weight_gradient");
+  app.add_option("--schedule", options.schedule,
+                 "Set knobs of a kernel's schedule: conv2d_1.forward:recipe=winograd,tile=6 (may be repeated)");
+  app.add_option("--schedule-file", options.schedule_file,
+                 "File of such settings, one kernel a line, or none (default: <graph file>.schedule where it exists)");
+  app.add_flag("--list-schedules", options.list_schedules,
+               "Print every kernel with its recipe, its knobs, their values and what else is legal");
+  app.add_option("--autotune", options.autotune_seconds,
+                 "Search the knobs on this machine for so many seconds (Ctrl-C ends it early), and write what is "
+                 "faster to the schedule file, for later builds to use")
+      ->check(CLI::PositiveNumber);
   app.add_option("--seed", options.seed, "Accepted like the trainer's; compiling draws no random numbers");
   app.add_flag("--quiet", options.quiet, "Print errors only");
   app.add_flag("--json", options.json, "Print one JSON object when done");
   app.set_version_flag("--version", compiler_version());
   app.footer(
       "Examples:\n  " + program + " --out generated/digits\n  " + program + " --dump program | less\n  " + program +
-      " --dump stmt --kernel conv2d_1.weight_gradient\n\nExit codes: 0 done, 1 failure, 2 usage or graph error.");
+      " --dump stmt --kernel conv2d_1.weight_gradient\n  " + program +
+      " --list-schedules | less\n  " + program + " --schedule conv2d_1.forward:recipe=rows,tile=6\n  " + program +
+      " --autotune 60\n\nExit codes: 0 done, 1 failure, 2 usage or graph error.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

@@ -1,8 +1,5 @@
 #include "support/loaded_model.h"
 
-#include <llvm/ExecutionEngine/Orc/LLJIT.h>
-#include <llvm/Support/TargetSelect.h>
-
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -28,33 +25,8 @@ void release(void*, void* pointer) { std::free(pointer); }
 
 }  // namespace
 
-struct LoadedModel::Parts {
-  std::unique_ptr<llvm::orc::LLJIT> jit;
-};
-
-LoadedModel::LoadedModel(const Model& model, const std::string& target) : parts_(new Parts) {
-  llvm::InitializeNativeTarget();
-  llvm::InitializeNativeTargetAsmPrinter();
-  const std::string object = compile_object(model, {.target = target, .threads = 1});
-  const auto check = [](auto value) {
-    if (!value) throw InternalError(llvm::toString(value.takeError()));
-    return std::move(*value);
-  };
-  parts_->jit = check(llvm::orc::LLJITBuilder().create());
-  llvm::orc::SymbolMap symbols;
-  const auto define = [&](const char* name, auto* function) {
-    symbols[parts_->jit->mangleAndIntern(name)] = {llvm::orc::ExecutorAddr::fromPtr(function), llvm::JITSymbolFlags::Exported};
-  };
-  define("kiln_parallel_for", &run_serially);
-  define("kiln_allocate", &allocate);
-  define("kiln_release", &release);
-  auto& dylib = parts_->jit->getMainJITDylib();
-  llvm::cantFail(dylib.define(llvm::orc::absoluteSymbols(symbols)));
-  llvm::cantFail(parts_->jit->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(object, model.name)));
-  model_ = check(parts_->jit->lookup(model.name + "_model")).toPtr<const kiln_model*>();
-}
-
-LoadedModel::~LoadedModel() = default;
+LoadedModel::LoadedModel(const Model& model, const std::string& target)
+    : object_(compile_object(model, {.target = target, .threads = 1}), model.name, {&run_serially, &allocate, &release}) {}
 
 AlignedBytes::AlignedBytes(size_t size)
     : data_(static_cast<uint8_t*>(std::aligned_alloc(64, (size + 127) / 64 * 64)), std::free) {

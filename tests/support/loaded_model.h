@@ -6,22 +6,19 @@
 
 #include "codegen/model.h"
 #include "program.h"
+#include "tune/loaded_object.h"
 
 namespace kiln {
 
-/// A compiled model inside the test's own process: its object file through LLVM's JIT linker, with kernels that run on
-/// the calling thread.
+/// A compiled model inside the test's own process, with kernels that run on the calling thread.
 class LoadedModel {
  public:
   explicit LoadedModel(const Model& model, const std::string& target = "host");
-  ~LoadedModel();
-  const kiln_model& operator*() const { return *model_; }
-  const kiln_model* operator->() const { return model_; }
+  const kiln_model& operator*() const { return object_.model(); }
+  const kiln_model* operator->() const { return &object_.model(); }
 
  private:
-  struct Parts;
-  std::unique_ptr<Parts> parts_;
-  const kiln_model* model_ = nullptr;
+  LoadedObject object_;
 };
 
 /// Aligned zeroed memory.
