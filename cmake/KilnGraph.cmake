@@ -4,6 +4,7 @@
 #   <name>_compile  the compiler of that graph,
 #   <folder>/<name>.o and <name>.h, by running it (with the flags; folder: <current build folder>/<name>),
 #   <name>_train and <name>_predict, which are linked with the object and need neither Halide nor LLVM.
+# Where the file has a neighbour <file>.schedule, its kernels are scheduled as that says.
 function(kiln_add_graph name file)
   cmake_parse_arguments(PARSE_ARGV 2 graph "" "OUTPUT" "COMPILE_FLAGS")
   if(graph_UNPARSED_ARGUMENTS)
@@ -34,12 +35,17 @@ function(kiln_add_graph name file)
   set_target_properties(${name}_compile PROPERTIES LINKER_LANGUAGE CXX)
   target_link_libraries(${name}_compile PRIVATE Kiln::compile_main)
 
+  # What --autotune wrote beside the graph, or a person.
+  get_filename_component(base ${file} NAME_WE)
+  get_filename_component(folder ${file} DIRECTORY)
+  file(GLOB schedule CONFIGURE_DEPENDS ${folder}/${base}.schedule)
+
   set(object ${output}/${name}.o)
   add_custom_command(
     OUTPUT ${object} ${output}/${name}.h
     COMMAND sh ${KILN_CMAKE_DIR}/compile_graph.sh ${name} ${file} ${output} $<TARGET_FILE:${name}_compile>
             ${graph_COMPILE_FLAGS}
-    DEPENDS ${name}_compile ${KILN_CMAKE_DIR}/compile_graph.sh
+    DEPENDS ${name}_compile ${schedule} ${KILN_CMAKE_DIR}/compile_graph.sh
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}  # the locations' base: errors quote the line
     COMMENT "Compiling graph ${name}"
     VERBATIM)

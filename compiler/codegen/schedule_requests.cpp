@@ -28,9 +28,10 @@ ScheduleRequest parse_schedule_request(const std::string& text, const std::strin
   const auto colon = text.find(':');
   ScheduleRequest request{trimmed(text.substr(0, colon)), {}, origin};
   if (colon == std::string::npos || request.kernel.empty()) {
-    throw UserError(fmt::format("{}: '{}' names no kernel; write kernel:knob=value,knob=value, such as "
-                                "conv2d_1.forward:recipe=winograd,tile=6",
-                                origin, text));
+    throw UserError(
+        fmt::format("{}: '{}' names no kernel; write kernel:knob=value,knob=value, such as "
+                    "conv2d_1.forward:recipe=winograd,tile=6",
+                    origin, text));
   }
   std::string pairs = text.substr(colon + 1);
   std::replace(pairs.begin(), pairs.end(), ',', ' ');
@@ -85,8 +86,8 @@ Model with_schedules(Model model, const std::vector<ScheduleRequest>& requests, 
       }
     }
     if (!found) {
-      throw UserError(fmt::format("{}: there is no kernel '{}'; --list-schedules shows them all", request.origin,
-                                  request.kernel));
+      throw UserError(
+          fmt::format("{}: there is no kernel '{}'; --list-schedules shows them all", request.origin, request.kernel));
     }
   }
   return model;

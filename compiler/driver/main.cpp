@@ -112,8 +112,9 @@ std::string schedule_path(const Options& options, const Graph& graph) {
 Model scheduled(const Options& options, Model model) {
   const std::string path = schedule_path(options, model.graph);
   std::vector<ScheduleRequest> requests;
-  if (!path.empty() && (!options.schedule_file.empty() || std::filesystem::exists(path)))
-    requests = read_schedule_file(path);
+  // One that is named must be there, unless it is about to be written.
+  const bool expected = !options.schedule_file.empty() && options.autotune_seconds == 0;
+  if (!path.empty() && (expected || std::filesystem::exists(path))) requests = read_schedule_file(path);
   for (const std::string& text : options.schedule) requests.push_back(parse_schedule_request(text, "--schedule"));
   return with_schedules(std::move(model), requests, kernel_target(options.target));
 }
@@ -224,11 +225,10 @@ int main(int argc, char** argv) {
   app.add_flag("--quiet", options.quiet, "Print errors only");
   app.add_flag("--json", options.json, "Print one JSON object when done");
   app.set_version_flag("--version", compiler_version());
-  app.footer(
-      "Examples:\n  " + program + " --out generated/digits\n  " + program + " --dump program | less\n  " + program +
-      " --dump stmt --kernel conv2d_1.weight_gradient\n  " + program +
-      " --list-schedules | less\n  " + program + " --schedule conv2d_1.forward:recipe=rows,tile=6\n  " + program +
-      " --autotune 60\n\nExit codes: 0 done, 1 failure, 2 usage or graph error.");
+  app.footer("Examples:\n  " + program + " --out generated/digits\n  " + program + " --dump program | less\n  " +
+             program + " --dump stmt --kernel conv2d_1.weight_gradient\n  " + program + " --list-schedules | less\n  " +
+             program + " --schedule conv2d_1.forward:recipe=rows,tile=6\n  " + program +
+             " --autotune 60\n\nExit codes: 0 done, 1 failure, 2 usage or graph error.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

@@ -17,7 +17,8 @@ namespace {
 /// "1, 2, 3, 4, 6" or, for a run of numbers, "1..12".
 std::string legal_values(const Knob& knob) {
   const size_t count = knob.legal.size();
-  if (count > 4 && std::to_string(std::atoi(knob.legal.front().c_str()) + static_cast<int>(count) - 1) == knob.legal.back())
+  if (count > 4 &&
+      std::to_string(std::atoi(knob.legal.front().c_str()) + static_cast<int>(count) - 1) == knob.legal.back())
     return knob.legal.front() + ".." + knob.legal.back();
   return fmt::format("{}", fmt::join(knob.legal, ", "));
 }
@@ -55,8 +56,9 @@ std::string with_tuned(const std::string& text, const std::vector<TunedKernel>& 
     if (!tuned(line)) result += line + "\n";
   }
   if (text.empty())
-    result = "# Schedules of kernels; `--list-schedules` shows names, knobs and legal values. Lines that begin with @ are\n"
-             "# what --autotune found for a kernel's shape and processor.\n";
+    result =
+        "# Schedules of kernels; `--list-schedules` shows names, knobs and legal values. Lines that begin with @ are\n"
+        "# what --autotune found for a kernel's shape and processor.\n";
   for (const TunedKernel& kernel : kernels) result += tuned_line(kernel) + "\n";
   return result;
 }
@@ -71,9 +73,8 @@ void TuneTable::show(const std::vector<TunedKernel>& kernels, double elapsed) {
     tried += kernel.tried;
     done += kernel.done;
   }
-  const std::string total =
-      fmt::format("{:.0f} s: {} schedules tried, {} of {} kernels done, {:.2f} -> {:.2f} ms", elapsed, tried, done,
-                  kernels.size(), standard * 1e3, best * 1e3);
+  const std::string total = fmt::format("{:.0f} s: {} schedules tried, {} of {} kernels done, {:.2f} -> {:.2f} ms",
+                                        elapsed, tried, done, kernels.size(), standard * 1e3, best * 1e3);
   if (!style_.terminal) {
     out_ << total << std::endl;
     return;
@@ -86,9 +87,9 @@ void TuneTable::show(const std::vector<TunedKernel>& kernels, double elapsed) {
   lines_ = 1;
   for (const TunedKernel* kernel : order) {
     if (lines_ > 20) break;
-    const std::string line = fmt::format("{:<36} {:>7.0f} -> {:>7.0f} us {:>4} tried  {}",
-                                         kernel->program + "/" + kernel->name, kernel->standard * 1e6,
-                                         kernel->best * 1e6, kernel->tried, to_string(kernel->knobs));
+    const std::string line =
+        fmt::format("{:<36} {:>7.0f} -> {:>7.0f} us {:>4} tried  {}", kernel->program + "/" + kernel->name,
+                    kernel->standard * 1e6, kernel->best * 1e6, kernel->tried, to_string(kernel->knobs));
     out_ << line.substr(0, static_cast<size_t>(std::max(20, style_.columns - 1))) << '\n';
     ++lines_;
   }
@@ -99,9 +100,10 @@ std::string tune_summary(const TuneResult& result, const std::string& path) {
   if (result.kernels.empty()) {
     return result.standard_median == 0
                ? "No schedule was faster than the rules'; nothing was written.\n"
-               : fmt::format("Single kernels were faster, whole steps were not ({:.2f} ms by the rules, {:.2f} ms "
-                             "tuned); nothing was written.\n",
-                             result.standard_median * 1e3, result.tuned_median * 1e3);
+               : fmt::format(
+                     "Single kernels were faster, whole steps were not ({:.2f} ms by the rules, {:.2f} ms "
+                     "tuned); nothing was written.\n",
+                     result.standard_median * 1e3, result.tuned_median * 1e3);
   }
   return fmt::format(
       "Steps of all programs, run in turns: median {:.2f} -> {:.2f} ms, minimum {:.2f} -> {:.2f} ms.\n"

@@ -78,8 +78,7 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
   const int features = loops.storage.size() > 1 ? loops.extents[1] : 1;
 
   const int standard_vectors = machine.accumulators >= 24 ? 4 : 2;
-  const int vectors =
-      knobs.choose("vectors", divisors(lanes / vector, 8), divisor(lanes / vector, standard_vectors));
+  const int vectors = knobs.choose("vectors", divisors(lanes / vector, 8), divisor(lanes / vector, standard_vectors));
   const int limit = std::max(1, std::min(machine.accumulators / vectors, 12));
   // A prime number of features, say: the last tile overlaps its neighbour.
   const bool uneven = features > limit && divisor(features, limit) * 2 <= limit;
@@ -125,8 +124,8 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
     Func output = define_output(kernel, loops);
     // A task owns a group of features for the whole reduction; its operand's block is read from the caches by every
     // tile.
-    const int group =
-        tile * knobs.choose("tiles_per_task", divisors(features / tile, 256), divisor(features / tile, std::max(1, 192 / tile)));
+    const int group = tile * knobs.choose("tiles_per_task", divisors(features / tile, 256),
+                                          divisor(features / tile, std::max(1, 192 / tile)));
     output.split(f, g, gi, group).reorder(n, gi, g).vectorize(n, vector);
     if (knobs.choose("parallel", {"none", "tiles"}, features / group > 1 || worth_threads(kernel) ? "tiles" : "none") ==
         "tiles")
@@ -307,9 +306,9 @@ Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor, const Mach
     int& own = left ? left_tile : right_tile;
     const int limit = (left ? 6 : 4) / own;
     if (limit < 2) continue;
-    tiles[d] =
-        divisor(loops.extents[d],
-                left_tile == 1 && right_tile == 1 ? limit : std::min(limit, machine.accumulators / (left_tile * right_tile)));
+    tiles[d] = divisor(loops.extents[d], left_tile == 1 && right_tile == 1
+                                             ? limit
+                                             : std::min(limit, machine.accumulators / (left_tile * right_tile)));
     own *= tiles[d];
   }
   // One side has little to offer (a single channel): the other takes more.

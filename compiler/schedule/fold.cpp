@@ -37,7 +37,7 @@ struct BatchFolds {
   Var lane{"lane"}, slab{"slab"};
   int width = 0;   // lanes side by side
   int vector = 0;  // of the processor
-  int tile = 1;   // kept features side by side, so that the additions overlap
+  int tile = 1;    // kept features side by side, so that the additions overlap
   bool slabs = false;
   size_t count = 0;
 };

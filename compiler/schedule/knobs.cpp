@@ -37,9 +37,9 @@ void Knobs::expect_all_used() const {
     if (used) continue;
     std::vector<std::string> names;
     for (const Knob& knob : chosen_) names.push_back(knob.name);
-    throw UserError(fmt::format("schedule of {}: there is no knob '{}' here; {}", kernel_, name,
-                                names.empty() ? "this kernel has none"
-                                              : fmt::format("there are {}", fmt::join(names, ", "))));
+    throw UserError(
+        fmt::format("schedule of {}: there is no knob '{}' here; {}", kernel_, name,
+                    names.empty() ? "this kernel has none" : fmt::format("there are {}", fmt::join(names, ", "))));
   }
 }
 

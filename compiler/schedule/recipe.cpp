@@ -40,8 +40,12 @@ Recipe apply(KernelExpressions& kernel, const Machine& machine, Knobs& knobs) {
       only("transposed");
       return contraction_of_rows(kernel, anchor, machine, knobs);
     }
-    only("lanes");
-    return contraction_in_lanes(kernel, anchor, machine, knobs);
+    std::vector<std::string> legal = {"lanes"};
+    if (stride_one_weight_gradient(kernel, c, anchor)) legal.emplace_back("winograd");
+    const bool pays = winograd_weight_gradient_pays(kernel, c, anchor);
+    return knobs.choose("recipe", legal, pays ? "winograd" : "lanes") == "lanes"
+               ? contraction_in_lanes(kernel, anchor, machine, knobs)
+               : weight_gradient_by_winograd(kernel, anchor, machine, knobs);
   }
   if (std::count(definition.extents.begin(), definition.extents.end(), kBatch) > 0) {
     only("batch-fold");

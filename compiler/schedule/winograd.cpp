@@ -10,8 +10,8 @@ using Halide::Var;
 
 namespace {
 
-/// Results of a tile in each direction, unless a knob says otherwise: larger tiles multiply less and round more.
-constexpr int kTile = 4;
+/// Inputs of a tile in each direction at most: more would need points whose powers f32 no longer holds well together.
+constexpr int kInputs = 8;
 /// Below this many features on either side the transforms cost as much as the multiplications that they save.
 constexpr int64_t kFeatures = 16;
 /// The multiplications that must be saved for Winograd's to be the faster one.
@@ -67,16 +67,29 @@ std::vector<Expr> transform(const WinogradMatrices::Matrix& matrix, const std::v
   return result;
 }
 
-/// Element `row` of matrix * values; `row` becomes a constant when its loop is unrolled.
+}  // namespace
+
 Expr transformed(const WinogradMatrices::Matrix& matrix, const Expr& row, const std::function<Expr(int)>& value) {
   std::vector<Expr> values;
   for (size_t i = 0; i < matrix[0].size(); ++i) values.push_back(value(static_cast<int>(i)));
   return Halide::mux(row, transform(matrix, values));
 }
 
-int tiles(int64_t extent, int outputs) { return static_cast<int>((extent + outputs - 1) / outputs); }
+int winograd_tiles(int64_t extent, int outputs) { return static_cast<int>((extent + outputs - 1) / outputs); }
 
-}  // namespace
+std::vector<int> winograd_outputs(int taps) { return range(2, kInputs + 1 - taps); }
+
+double winograd_products(int64_t rows, int64_t columns, int outputs, int taps) {
+  return static_cast<double>(winograd_tiles(rows, outputs)) * winograd_tiles(columns, outputs) * (outputs + taps - 1) *
+         (outputs + taps - 1);
+}
+
+int best_winograd_outputs(int64_t rows, int64_t columns, int taps) {
+  const std::vector<int> candidates = winograd_outputs(taps);
+  return *std::min_element(candidates.begin(), candidates.end(), [&](int a, int b) {
+    return winograd_products(rows, columns, a, taps) < winograd_products(rows, columns, b, taps);
+  });
+}
 
 WinogradMatrices winograd_matrices(int outputs, int taps) {
   const std::vector<double> all = {0, 1, -1, 2, -2, 0.5, -0.5};
@@ -154,10 +167,12 @@ std::optional<StrideOneConvolution> stride_one_convolution(const KernelExpressio
 bool winograd_pays(const KernelExpressions& kernel, const Contraction& c, NodeId anchor) {
   const auto form = stride_one_convolution(kernel, c, anchor);
   if (!form || c.extents[form->feature] < kFeatures || c.extents[form->channel] < kFeatures) return false;
-  const int inputs = kTile + form->taps - 1;
-  const double winograd = tiles(c.extents[1], kTile) * tiles(c.extents[2], kTile) * inputs * inputs;
-  const double direct = static_cast<double>(c.extents[1] * c.extents[2] * form->taps * form->taps);
-  return winograd < kWorthwhile * direct;
+  return winograd_saves(c.extents[1], c.extents[2], form->taps);
+}
+
+bool winograd_saves(int64_t rows, int64_t columns, int taps) {
+  const double direct = static_cast<double>(rows * columns * taps * taps);
+  return winograd_products(rows, columns, best_winograd_outputs(rows, columns, taps), taps) < kWorthwhile * direct;
 }
 
 Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs) {
@@ -171,9 +186,10 @@ Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const M
   const Var n = loops.storage[0], f = loops.storage[1], x = loops.storage[2], y = loops.storage[3];
   const int features = loops.extents[1], channels = static_cast<int>(c.extents[form.channel]);
 
-  const int m = knobs.choose("outputs", range(2, 8 - taps + 1), std::min(kTile, 8 - taps + 1));
-  const int vectors = knobs.choose("vectors", divisors(lanes / vector, 8),
-                                   divisor(lanes / vector, machine.accumulators >= 24 ? 4 : 2));
+  const int m =
+      knobs.choose("outputs", winograd_outputs(taps), best_winograd_outputs(c.extents[1], c.extents[2], taps));
+  const int vectors =
+      knobs.choose("vectors", divisors(lanes / vector, 8), divisor(lanes / vector, machine.accumulators >= 24 ? 4 : 2));
   const int tile =
       knobs.choose("tile", divisors(features, 24), divisor(features, std::max(1, machine.accumulators / vectors)));
   const WinogradMatrices matrices = winograd_matrices(m, taps);
@@ -187,12 +203,10 @@ Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const M
     const Index at = {n, Halide::clamp(row, 0, height - 1), Halide::clamp(column, 0, width - 1), channel};
     return Halide::select(inside, kernel.value(image, at), 0.f);
   };
-  const auto base = [&](int d) {
-    return static_cast<int>(form.offset[d]) - (form.tap_sign[d] < 0 ? taps - 1 : 0);
-  };
+  const auto base = [&](int d) { return static_cast<int>(form.offset[d]) - (form.tap_sign[d] < 0 ? taps - 1 : 0); };
   Func image_columns("image_columns"), image_tile("image_tile");
-  image_columns(n, q, i, j, tx, ty) = transformed(
-      matrices.input, i, [&](int a) { return pixel(ty * m + j + base(0), tx * m + a + base(1), q); });
+  image_columns(n, q, i, j, tx, ty) =
+      transformed(matrices.input, i, [&](int a) { return pixel(ty * m + j + base(0), tx * m + a + base(1), q); });
   image_tile(n, q, i, j, tx, ty) =
       transformed(matrices.input, j, [&](int b) { return image_columns(n, q, i, b, tx, ty); });
 
@@ -201,7 +215,8 @@ Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const M
                                     [](int64_t factor) { return factor != 0; }) -
                        weight_index.back().coefficients.begin();
   const bool inner_is_feature = inner == form.feature;
-  const int inner_extent = inner_is_feature ? features : channels, outer_extent = inner_is_feature ? channels : features;
+  const int inner_extent = inner_is_feature ? features : channels,
+            outer_extent = inner_is_feature ? channels : features;
   const auto weight = [&](const Expr& row, const Expr& column, const Expr& in, const Expr& out) {
     Index at;
     for (const AffineIndex& index : weight_index) {
@@ -216,15 +231,14 @@ Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const M
     return kernel.value(weights, at);
   };
   Func weight_columns("weight_columns"), weight_tile("weight_tile");
-  weight_columns(u, i, k, q) =
-      transformed(matrices.weight, i, [&](int a) { return weight(k, Expr(a), u, q); });
+  weight_columns(u, i, k, q) = transformed(matrices.weight, i, [&](int a) { return weight(k, Expr(a), u, q); });
   weight_tile(u, q, i, j) = transformed(matrices.weight, j, [&](int b) { return weight_columns(u, i, b, q); });
 
   const RDom r(0, channels);
   Func acc("acc"), product("product"), result_columns("result_columns");
   acc(n, f, i, j, tx, ty) = 0.f;
-  acc(n, f, i, j, tx, ty) += (inner_is_feature ? weight_tile(f, r, i, j) : weight_tile(r, f, i, j)) *
-                             image_tile(n, r, i, j, tx, ty);
+  acc(n, f, i, j, tx, ty) +=
+      (inner_is_feature ? weight_tile(f, r, i, j) : weight_tile(r, f, i, j)) * image_tile(n, r, i, j, tx, ty);
   product(n, f, i, j, tx, ty) = acc(n, f, i, j, tx, ty);
   result_columns(n, f, dx, j, tx, ty) =
       transformed(matrices.output, dx, [&](int a) { return product(n, f, a, j, tx, ty); });

@@ -140,10 +140,10 @@ struct Search {
   TunedKernel report;
   KernelSchedule incumbent;  // as the model came, then what was found
   std::vector<KernelSchedule> candidates;
-  const kiln_kernel* compiled = nullptr;           // of the incumbent
+  const kiln_kernel* compiled = nullptr;             // of the incumbent
   const kiln_kernel* compiled_candidates = nullptr;  // an array
-  size_t knob = 0;        // whose neighbours are next
-  size_t fruitless = 0;   // knobs in a row that brought nothing
+  size_t knob = 0;                                   // whose neighbours are next
+  size_t fruitless = 0;                              // knobs in a row that brought nothing
   std::set<std::string> seen;
   std::vector<double> times;
   std::vector<std::vector<double>> candidate_times;

@@ -27,7 +27,7 @@ struct TuneOptions {
 };
 
 struct TuneResult {
-  std::vector<TunedKernel> kernels;            // those with a faster schedule than the model came with
+  std::vector<TunedKernel> kernels;              // those with a faster schedule than the model came with
   double standard_median = 0, tuned_median = 0;  // of all programs' steps, before and after, run in turns
   double standard_minimum = 0, tuned_minimum = 0;
 };
