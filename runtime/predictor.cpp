@@ -23,6 +23,7 @@ Predictions predict(const kiln_model& model, Context& context, uint8_t* weights,
   const kiln_program& program = *model.predict;
   const kiln_value& output = program.outputs[index];
   Executor executor(program, context);
+  executor.prepare(weights);
   BatchLoader loader(executor, dataset);
 
   Predictions result;

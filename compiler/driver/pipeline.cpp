@@ -5,6 +5,7 @@
 #include "driver/print.h"
 #include "driver/summary.h"
 #include "passes/expand.h"
+#include "passes/feature_weights.h"
 #include "passes/rewrite.h"
 #include "passes/simplify.h"
 #include "passes/split_sums.h"
@@ -30,6 +31,12 @@ Program compile(const std::string& name, const Graph& simple, const StateLayout&
   return plan(name, graph, fuse(graph, graph.batch), state, graph.batch);
 }
 
+/// A program of one row, stored row-major: nothing is padded, vectors go along features.
+Program compile_single_row(const std::string& name, const Graph& inference, const StateLayout& state) {
+  const Graph graph = simplify(with_feature_weights(inference));
+  return plan(name, graph, fuse(graph, 1), state, 1, 1);
+}
+
 }  // namespace
 
 Model build_model(const Graph& graph) {
@@ -52,6 +59,7 @@ Model build_model(const Graph& graph) {
     model.state = layout_state(inference);
   }
   model.programs.push_back(compile("predict", only_prediction(inference), model.state));
+  model.programs.push_back(compile_single_row("predict_one", only_prediction(inference), model.state));
   model.fingerprint = fingerprint(model.state_graph);
   model.summary = summary_table(graph);
   model.summary_json = summary_json(graph);

@@ -1,5 +1,7 @@
 #include "schedule/winograd.h"
 
+#include "ops/window.h"
+
 namespace kiln {
 
 using Halide::Expr;
@@ -76,6 +78,52 @@ Expr transformed(const WinogradMatrices::Matrix& matrix, const Expr& row, const 
 
 int tiles(int64_t extent, int outputs) { return static_cast<int>((extent + outputs - 1) / outputs); }
 
+/// The pooling that the kernel folds its results in: how far its windows are apart (1: none).
+struct Pooling {
+  int step[2] = {1, 1};
+  bool dense = true;  // every result is in a window
+};
+Pooling pooling_of(const KernelExpressions& kernel) {
+  const std::vector<NodeId>& anchors = kernel.kernel().anchors;
+  Pooling pooling;
+  if (anchors.size() < 2) return pooling;
+  const auto windows =
+      decode_windows(std::get<std::vector<int64_t>>(kernel.node(anchors[1]).attributes.at("windows")));
+  for (size_t d = 0; d < 2; ++d) {
+    pooling.step[d] = static_cast<int>(windows[d].stride);
+    pooling.dense = pooling.dense && windows[d].stride == windows[d].size;
+  }
+  return pooling;
+}
+
+/// Multiplications of a Winograd convolution for each pair of features, where pooling may need a part of the results.
+int64_t multiplications(const KernelExpressions& kernel, int taps, int outputs) {
+  const Shape& shape = kernel.node(kernel.kernel().roots[0]).type.shape;
+  const Pooling pooling = pooling_of(kernel);
+  const int64_t inputs = outputs + taps - 1;
+  return inputs * inputs * tiles(shape[1] * pooling.step[0], outputs) * tiles(shape[2] * pooling.step[1], outputs);
+}
+
+/// The tiles that whole windows fit in.
+std::vector<int> tile_outputs(const KernelExpressions& kernel, int taps) {
+  const Pooling pooling = pooling_of(kernel);
+  std::vector<int> legal;
+  for (int m = 2; m <= 8 - taps + 1; ++m) {
+    if (pooling.dense && m % pooling.step[0] == 0 && m % pooling.step[1] == 0) legal.push_back(m);
+  }
+  return legal;
+}
+
+/// The one of them up to kTile that multiplies least.
+int best_outputs(const KernelExpressions& kernel, int taps) {
+  const std::vector<int> legal = tile_outputs(kernel, taps);
+  int best = legal.front();
+  for (int m : legal) {
+    if (m <= kTile && multiplications(kernel, taps, m) <= multiplications(kernel, taps, best)) best = m;
+  }
+  return best;
+}
+
 }  // namespace
 
 WinogradMatrices winograd_matrices(int outputs, int taps) {
@@ -148,16 +196,16 @@ std::optional<StrideOneConvolution> stride_one_convolution(const KernelExpressio
     const std::vector<size_t> loops = loops_in(index);
     if (loops.size() != 1 || loops[0] < 3 || !plain(index, loops[0])) return {};
   }
+  if (tile_outputs(kernel, form.taps).empty()) return {};
   return form;
 }
 
 bool winograd_pays(const KernelExpressions& kernel, const Contraction& c, NodeId anchor) {
   const auto form = stride_one_convolution(kernel, c, anchor);
   if (!form || c.extents[form->feature] < kFeatures || c.extents[form->channel] < kFeatures) return false;
-  const int inputs = kTile + form->taps - 1;
-  const double winograd = tiles(c.extents[1], kTile) * tiles(c.extents[2], kTile) * inputs * inputs;
-  const double direct = static_cast<double>(c.extents[1] * c.extents[2] * form->taps * form->taps);
-  return winograd < kWorthwhile * direct;
+  const int64_t winograd = multiplications(kernel, form->taps, best_outputs(kernel, form->taps));
+  const int64_t direct = multiplications(kernel, 1, 1) * form->taps * form->taps;
+  return static_cast<double>(winograd) < kWorthwhile * static_cast<double>(direct);
 }
 
 Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs) {
@@ -167,11 +215,12 @@ Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const M
   const NodeId image = node.inputs[form.image], weights = node.inputs[form.weights];
   const std::vector<AffineIndex>& weight_index = form.weights == 0 ? c.left : c.right;
   const int lanes = static_cast<int>(kernel.program().lanes), vector = machine.vector, taps = form.taps;
-  const Loops loops = loops_of(node.type.shape, lanes);
+  const Pooling pooling = pooling_of(kernel);
+  const Loops loops = loops_of(kernel.node(kernel.kernel().roots[0]).type.shape, lanes);
   const Var n = loops.storage[0], f = loops.storage[1], x = loops.storage[2], y = loops.storage[3];
   const int features = loops.extents[1], channels = static_cast<int>(c.extents[form.channel]);
 
-  const int m = knobs.choose("outputs", range(2, 8 - taps + 1), std::min(kTile, 8 - taps + 1));
+  const int m = knobs.choose("outputs", tile_outputs(kernel, taps), best_outputs(kernel, taps));
   const int vectors = knobs.choose("vectors", divisors(lanes / vector, 8),
                                    divisor(lanes / vector, machine.accumulators >= 24 ? 4 : 2));
   const int tile =
@@ -235,8 +284,8 @@ Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const M
   Func output = define_output(kernel, loops);
 
   const Var no("no"), ni("ni"), nv("nv"), fo("fo"), fi("fi"), task("task");
-  output.split(x, tx, dx, m, TailStrategy::GuardWithIf)
-      .split(y, ty, dy, m, TailStrategy::GuardWithIf)
+  output.split(x, tx, dx, m / pooling.step[1], TailStrategy::GuardWithIf)
+      .split(y, ty, dy, m / pooling.step[0], TailStrategy::GuardWithIf)
       .split(f, fo, fi, tile)
       .split(n, no, nv, vectors * vector)
       .split(nv, nv, ni, vector)

@@ -167,11 +167,14 @@ struct Regression {
   static constexpr kiln_kernel kEvaluateKernels[] = {{"evaluate", "fake_model.cpp", 1, 0, 1, 1, evaluate}};
   static constexpr kiln_kernel kPredictKernels[] = {{"predict", "fake_model.cpp", 1, 0, 1, 1, predict}};
   static constexpr kiln_program kTrain = {"train", kBatch,  kLanes,   Train::kBytes, 2,    2, 1,
-                                          0,       kInputs, kMetrics, kTrainKernels, train};
+                                          0,       kInputs, kMetrics, kTrainKernels, train,
+                                          nullptr};
   static constexpr kiln_program kEvaluate = {"evaluate", kBatch,  kLanes,   Train::kBytes,    2,       2, 1,
-                                             0,          kInputs, kMetrics, kEvaluateKernels, evaluate};
+                                             0,          kInputs, kMetrics, kEvaluateKernels, evaluate,
+                                             nullptr};
   static constexpr kiln_program kPredict = {"predict", kPredictBatch,  kPredictLanes,   Predict::kBytes, 1,      2, 1,
-                                            0,         kPredictInputs, kPredictOutputs, kPredictKernels, predict};
+                                            0,         kPredictInputs, kPredictOutputs, kPredictKernels, predict,
+                                            nullptr};
 };
 
 template <class R>
@@ -188,6 +191,7 @@ constexpr kiln_model model_of(const char* name, const char* fingerprint) {
           .train = &R::kTrain,
           .evaluate = &R::kEvaluate,
           .predict = &R::kPredict,
+          .predict_one = nullptr,
           .learning_rate = 0.05F,
           .validation_split = 0.2F,
           .epochs = 5,
