@@ -77,6 +77,17 @@ const Case kCases[] = {
        finish(g, global_average_pool(x), 5, plain(), 33);
        return g;
      }},
+    {"pooled_convolutions",
+     [] {
+       Graph g{"pooled"};
+       Tensor x = g.input("image", {17, 15, 3});
+       x = relu(batch_norm(conv2d(x, {.filters = 24, .padding = Padding::same()})));
+       x = max_pool(x);  // by rows: the last row and column are in no window
+       x = average_pool(conv2d(x, {.filters = 20, .padding = Padding::same()}), {.size = {2, 2}});  // by Winograd
+       x = elu(min_pool(conv2d(x, {.filters = 17, .kernel = {2, 2}, .use_bias = false}), {.size = {1, 2}}));
+       finish(g, x, 4, plain(), 16);
+       return g;
+     }},
     {"multi_layer_perceptron",
      [] {
        Graph g{"mlp"};
