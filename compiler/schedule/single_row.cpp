@@ -1,6 +1,6 @@
 // Recipes for programs of one row. Their storage is plain row-major, so vectors go along features (the innermost
-// dimension), whose weights passes/feature_weights has made neighbours; the inputs are broadcast. Dense layers with many
-// inputs are dot products along their weights' contiguous rows instead.
+// dimension), whose weights passes/feature_weights has made neighbours; the inputs are broadcast. Dense layers with
+// many inputs are dot products along their weights' contiguous rows instead.
 #include <algorithm>
 
 #include "lower/affine.h"
@@ -68,7 +68,8 @@ Expr read_padded(KernelExpressions& kernel, NodeId operand, const Contraction& c
     vars.emplace_back(v);
     Expr position = static_cast<int>(indices[d].offset);
     for (size_t i = 0; i < loops.size(); ++i) {
-      if (indices[d].coefficients[i] != 0) position = position + static_cast<int>(indices[d].coefficients[i]) * loops[i];
+      if (indices[d].coefficients[i] != 0)
+        position = position + static_cast<int>(indices[d].coefficients[i]) * loops[i];
     }
     at.push_back(position);
     if (!may_be_outside(c, indices[d], shape[d])) {
@@ -111,16 +112,17 @@ Tile cheapest_tile(int vectors, int positions, int window, const Machine& machin
 Recipe features(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs) {
   const Contraction& c = *kernel.definition(anchor).contraction;
   const Node& node = kernel.node(anchor);
-  const Loops sums = loops_of(node.type.shape, 1), loops = loops_of(kernel.node(kernel.kernel().roots[0]).type.shape, 1);
+  const Loops sums = loops_of(node.type.shape, 1),
+              loops = loops_of(kernel.node(kernel.kernel().roots[0]).type.shape, 1);
   const int image = has_batch(kernel.node(node.inputs[0]).type.shape) ? 0 : 1;
   const std::vector<NodeId>& anchors = kernel.kernel().anchors;
-  const int window =
-      anchors.size() > 1 ? static_cast<int>(element_count(kernel.definition(anchors[1]).extents)) : 1;
+  const int window = anchors.size() > 1 ? static_cast<int>(element_count(kernel.definition(anchors[1]).extents)) : 1;
 
   Func acc("acc"), padded;
   RDom r = summed_domain(c, 1);
   const Index all = all_loops(sums.at, r);
-  const AffineRead weights = affine_read(c, image == 0 ? c.right : c.left, kernel.node(node.inputs[1 - image]).type.shape, all);
+  const AffineRead weights =
+      affine_read(c, image == 0 ? c.right : c.left, kernel.node(node.inputs[1 - image]).type.shape, all);
   const Expr pixel = read_padded(kernel, node.inputs[image], c, image == 0 ? c.left : c.right, all, padded);
   if (weights.inside.defined()) r.where(weights.inside);
   acc(sums.storage) = 0.f;
@@ -135,7 +137,8 @@ Recipe features(KernelExpressions& kernel, NodeId anchor, const Machine& machine
   const Tile standard = cheapest_tile(ceiling(loops.extents[v], width), tiled ? loops.extents[p] : 1, window, machine);
   const int vectors = knobs.choose("vectors", range(1, std::min(loops.extents[v] / width, 8)),
                                    std::min(standard.vectors, loops.extents[v] / width));
-  const int tile = tiled ? knobs.choose("tile", range(1, std::min(loops.extents[p], machine.accumulators)), standard.positions) : 1;
+  const int tile =
+      tiled ? knobs.choose("tile", range(1, std::min(loops.extents[p], machine.accumulators)), standard.positions) : 1;
 
   const Var vo("vo"), vi("vi"), po("po"), pi("pi"), task("task");
   std::vector<Halide::VarOrRVar> order = {loops.storage[0], vi};
@@ -172,13 +175,11 @@ Recipe features(KernelExpressions& kernel, NodeId anchor, const Machine& machine
   std::vector<std::string> legal = {"none", "rows"};
   if (!outer.empty() && groups > 1) legal.emplace_back("rows_features");
   const bool few_rows = loops.extents.back() < 6;
-  const std::string parallel =
-      knobs.choose("parallel", legal, !threads ? "none" : few_rows ? legal.back() : "rows");
+  const std::string parallel = knobs.choose("parallel", legal, !threads ? "none" : few_rows ? legal.back() : "rows");
   if (parallel == "rows_features") {
     // The groups of a row are the innermost tasks.
-    std::vector<Halide::VarOrRVar> regrouped(order.begin(), std::find_if(order.begin(), order.end(), [&](const auto& x) {
-                                               return x.name() == vo.name();
-                                             }));
+    std::vector<Halide::VarOrRVar> regrouped(
+        order.begin(), std::find_if(order.begin(), order.end(), [&](const auto& x) { return x.name() == vo.name(); }));
     for (size_t d = 0; d + 1 < outer.size(); ++d) regrouped.emplace_back(outer[d]);
     regrouped.insert(regrouped.end(), {vo, outer.back()});
     output.reorder(regrouped).fuse(vo, outer.back(), task).parallel(task);
@@ -189,7 +190,8 @@ Recipe features(KernelExpressions& kernel, NodeId anchor, const Machine& machine
   if (padded.defined()) {
     const std::vector<Var> vars = padded.args();
     const Shape& shape = kernel.node(node.inputs[image]).type.shape;
-    if (vars.size() > 1) padded.vectorize(vars[1], std::min(machine.vector, static_cast<int>(shape.back())), TailStrategy::GuardWithIf);
+    if (vars.size() > 1)
+      padded.vectorize(vars[1], std::min(machine.vector, static_cast<int>(shape.back())), TailStrategy::GuardWithIf);
     if (outer.empty())
       padded.compute_root();
     else
@@ -226,6 +228,9 @@ Recipe dots(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Kn
   sum.update().reorder(q.x, n, u).atomic().vectorize(q.x).unroll(u);
   acc.compute_at(output, uo).vectorize(lane, machine.vector).unroll(lane).unroll(u);
   acc.update().reorder(lane, u, r.x).vectorize(lane, machine.vector).unroll(lane).unroll(u);
+  // The next tile of weights: they come from beyond the caches that are near.
+  const int distance = knobs.choose("prefetch", range(0, 4), 1);
+  if (distance > 0) output.prefetch(kernel.image(node.inputs[weights]), uo, uo, distance);
   const int tiles = ceiling(units, tile);
   if (knobs.choose("parallel", {"none", "tiles"}, worth_threads(kernel) ? "tiles" : "none") == "tiles") {
     const int task = knobs.choose("tiles_per_task", range(1, tiles), std::max(1, tiles / kDenseTasks));
