@@ -23,10 +23,11 @@ constexpr std::array<float, 256> scale_table() {
 
 constexpr std::array<float, 256> kScaled = scale_table();
 
-/// out[i * lanes + n] = scale(row(n)[i]) for the first `count` rows, 0 in the lanes behind them.
+/// out[i * lanes + n] = scale(row(n)[i]) for the first `count` rows, 0 in the lanes behind them; a few rows a task.
 template <class Row, class Scale>
-void transpose(Row row, int count, int64_t elements, float* out, int lanes, Scale scale) {
-  for (int first = 0; first < lanes; first += kRows) {
+void transpose(ThreadPool& pool, Row row, int count, int64_t elements, float* out, int lanes, Scale scale) {
+  pool.for_each((lanes + kRows - 1) / kRows, [&](int task) {
+    const int first = task * kRows;
     const int width = std::min(kRows, lanes - first), filled = std::clamp(count - first, 0, width);
     std::array<decltype(row(0)), kRows> rows{};
     for (int n = 0; n < filled; ++n) rows[static_cast<size_t>(n)] = row(first + n);
@@ -35,7 +36,7 @@ void transpose(Row row, int count, int64_t elements, float* out, int lanes, Scal
       for (int n = 0; n < filled; ++n) to[n] = scale(rows[static_cast<size_t>(n)][i]);
       for (int n = filled; n < width; ++n) to[n] = 0;
     }
-  }
+  });
 }
 
 }  // namespace
@@ -76,11 +77,13 @@ void BatchLoader::load(const int32_t* rows, int count, const Augmentation* augme
                 width, channels, seed, counter + static_cast<uint64_t>(n));
       }
     });
-    transpose([&](int n) -> const float* { return augmented_.data() + n * elements; }, count, elements, out,
-              program.lanes, [](float value) { return value; });
+    transpose(
+        executor_.context().pool, [&](int n) -> const float* { return augmented_.data() + n * elements; }, count,
+        elements, out, program.lanes, [](float value) { return value; });
   } else {
-    transpose([&](int n) { return dataset_.pixels.data() + rows[n] * elements; }, count, elements, out, program.lanes,
-              [](uint8_t value) { return kScaled[value]; });
+    transpose(
+        executor_.context().pool, [&](int n) { return dataset_.pixels.data() + rows[n] * elements; }, count, elements,
+        out, program.lanes, [](uint8_t value) { return kScaled[value]; });
   }
   if (label_ != nullptr) {
     int32_t* labels = executor_.integer(*label_);

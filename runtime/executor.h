@@ -25,6 +25,12 @@ class Executor {
  public:
   Executor(const kiln_program& program, Context& context);
 
+  /// To be called before the first run, and whenever `state` has other weights: what depends on them only.
+  void prepare(uint8_t* state) {
+    const kiln_scalars none = {};
+    if (program_.prepare != nullptr) program_.prepare(&context_, arena_.data(), state, &none);
+  }
+
   /// One call: inputs must be filled in, outputs are valid until the next call.
   void run(uint8_t* state, const kiln_scalars& scalars) { program_.step(&context_, arena_.data(), state, &scalars); }
 

@@ -30,9 +30,13 @@ struct Views {
 /// there are views but no augmentation.
 Views make_views(int32_t count, const std::string& augmentation);
 
-/// Runs the model's predict program over all rows, a batch at a time, and over their views, whose outputs are averaged
-/// with the row's own. `weights`: the state block's leading weight_bytes, 64-byte aligned. Throws NonFiniteError naming
-/// the row.
+/// Up to so many rows are predicted faster one by one (predict_one) than as a batch that is not full, by what the
+/// kernels of both programs compute and read; 0 where the model has no program for one row.
+int64_t rows_one_by_one(const kiln_model& model);
+
+/// Runs the model's predict program over all rows, a batch at a time (and predict_one over the rows that a last batch
+/// would be too small for), and over their views, whose outputs are averaged with the row's own. `weights`: the state
+/// block's leading weight_bytes, 64-byte aligned. Throws NonFiniteError naming the row.
 Predictions predict(const kiln_model& model, Context& context, uint8_t* weights, const Dataset& dataset,
                     const Views& views = {});
 

@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define KILN_MODEL_VERSION 1
+#define KILN_MODEL_VERSION 2
 
 enum kiln_element { KILN_F32 = 0, KILN_I32 = 1 };
 enum kiln_initializer { KILN_CONSTANT = 0, KILN_UNIFORM = 1, KILN_NORMAL = 2 };
@@ -27,8 +27,8 @@ struct kiln_parameter {
   float scale;         /* the constant, half-width or standard deviation */
 };
 
-/* An input or output of a program in its arena. A batch tensor is stored with the batch innermost: element
- * (n, i) of sample element i is at [i * batch + n]. One without the batch is row-major. */
+/* An input or output of a program in its arena. A batch tensor is stored with the batch innermost: element i of
+ * sample n is at [i * lanes + n]. One without the batch is row-major. */
 struct kiln_value {
   const char* name;
   int32_t element; /* kiln_element */
@@ -62,15 +62,18 @@ struct kiln_kernel {
 };
 
 struct kiln_program {
-  const char* name;     /* "train", "evaluate", "predict" */
+  const char* name;     /* "train", "evaluate", "predict", "predict_one" */
   int32_t batch;        /* rows a call takes at most; storage is padded to `lanes` */
   int32_t lanes;        /* innermost extent of batched tensors: the batch rounded up to whole vectors */
   uint64_t arena_bytes; /* the arena must be 64-byte aligned */
-  int32_t input_count, output_count, kernel_count, reserved;
+  int32_t input_count, output_count, kernel_count;
+  int32_t prepared_count; /* the first so many kernels are those of `prepare` */
   const struct kiln_value* inputs;
   const struct kiln_value* outputs;  /* "loss" and the metrics (means over the count), or the graph's outputs */
-  const struct kiln_kernel* kernels; /* in the order of the step */
-  kiln_function step;                /* all kernels */
+  const struct kiln_kernel* kernels; /* in their order */
+  kiln_function step;                /* all kernels but the prepared ones */
+  kiln_function prepare;             /* what depends on weights only: to be called before the first step, and when
+                                        weights have changed; its results stay in the arena. Null: nothing to do */
 };
 
 struct kiln_model {
@@ -86,6 +89,7 @@ struct kiln_model {
   const struct kiln_program* train;    /* null when the graph has no train() */
   const struct kiln_program* evaluate; /* likewise */
   const struct kiln_program* predict;
+  const struct kiln_program* predict_one; /* the same for a single row, as fast as one row can be */
   float learning_rate, validation_split; /* the graph file's defaults */
   int32_t epochs, reserved;
   const char* optimizer; /* "rmsprop" */

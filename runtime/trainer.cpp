@@ -164,6 +164,7 @@ void Trainer::validate() {
   values_ = metric_values(sums_);
   if (split_.validation.count == 0) return;
   const kiln_program& program = *model_.evaluate;
+  evaluate_.prepare(weights());
   MetricSums sums(program);
   std::vector<int32_t> rows(static_cast<size_t>(split_.validation.count));
   std::iota(rows.begin(), rows.end(), static_cast<int32_t>(split_.validation.first));

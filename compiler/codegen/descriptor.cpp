@@ -38,6 +38,7 @@ class DescriptorBuilder {
         named("train"),
         named("evaluate"),
         named("predict"),
+        named("predict_one"),
         f32(static_cast<float>(model_.graph.optimizer.learning_rate)),
         f32(static_cast<float>(model_.graph.validation_split)),
         u32(static_cast<uint32_t>(model_.graph.epochs)),
@@ -55,7 +56,7 @@ class DescriptorBuilder {
   }
 
  private:
-  static constexpr uint32_t KilnModelVersion = 1;  // KILN_MODEL_VERSION
+  static constexpr uint32_t KilnModelVersion = 2;  // KILN_MODEL_VERSION
 
   llvm::Constant* u32(uint32_t value) { return llvm::ConstantInt::get(llvm::Type::getInt32Ty(context_), value); }
   llvm::Constant* u64(uint64_t value) { return llvm::ConstantInt::get(llvm::Type::getInt64Ty(context_), value); }
@@ -128,8 +129,9 @@ class DescriptorBuilder {
     return structure({text(program.name), u32(static_cast<uint32_t>(program.batch)),
                       u32(static_cast<uint32_t>(program.lanes)), u64(static_cast<uint64_t>(program.arena_bytes)),
                       u32(static_cast<uint32_t>(inputs.size())), u32(static_cast<uint32_t>(outputs.size())),
-                      u32(static_cast<uint32_t>(kernels.size())), u32(0), array(inputs), array(outputs), array(kernels),
-                      functions.step});
+                      u32(static_cast<uint32_t>(kernels.size())), u32(static_cast<uint32_t>(program.prepared)), array(inputs), array(outputs), array(kernels),
+                      functions.step,
+                      functions.prepare == nullptr ? null() : functions.prepare});
   }
 
   llvm::Module& module_;

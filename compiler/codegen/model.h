@@ -13,7 +13,7 @@ struct Model {
   Graph graph;        // as the user wrote it
   Graph state_graph;  // whose parameters make up the state
   StateLayout state;
-  std::vector<Program> programs;  // "train", "evaluate", "predict"
+  std::vector<Program> programs;  // "train", "evaluate", "predict", "predict_one"
   std::string fingerprint, target;
   std::string summary, summary_json, dot, svg, gradient_dot, gradient_svg;
 };

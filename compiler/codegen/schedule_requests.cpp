@@ -19,7 +19,8 @@ std::string trimmed(const std::string& text) {
 
 bool matches(const ScheduleRequest& request, const Program& program, const Kernel& kernel, const std::string& target) {
   if (request.kernel.starts_with("@")) return request.kernel == "@" + schedule_key(program, kernel, target);
-  return request.kernel == kernel.name || request.kernel == program.name + "/" + kernel.name;
+  // The kernels of one row have recipes of their own: they are meant only when their program is named.
+  return (request.kernel == kernel.name && program.lanes > 1) || request.kernel == program.name + "/" + kernel.name;
 }
 
 }  // namespace

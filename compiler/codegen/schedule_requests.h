@@ -10,7 +10,8 @@ namespace kiln {
 
 /// A line of a schedule file, or a --schedule flag: "conv2d_1.forward: recipe=winograd tile=6".
 struct ScheduleRequest {
-  std::string kernel;  // its name, "program/name" for one program only, or "@<key>" for kernels of that key
+  // Its name (in every program but predict_one), "program/name" for one program, or "@<key>" for kernels of that key.
+  std::string kernel;
   KernelSchedule knobs;
   std::string origin;  // "--schedule", or "digits.schedule:3"
 };

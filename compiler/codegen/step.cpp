@@ -28,11 +28,12 @@ class StepBuilder {
     StepFunctions functions;
     for (size_t k = 0; k < program_.kernels.size(); ++k)
       functions.kernels.push_back(kernel(program_.kernels[k], symbols[k]));
-    functions.step = begin(program_.name + "_step", llvm::GlobalValue::InternalLinkage);
-    for (llvm::Function* kernel : functions.kernels) {
-      builder_.CreateCall(kernel, {functions.step->getArg(0), functions.step->getArg(1), functions.step->getArg(2),
-                                   functions.step->getArg(3)});
+    const auto prepared = functions.kernels.begin() + program_.prepared;
+    if (program_.prepared > 0) {
+      functions.prepare = calls(program_.name + "_prepare", {functions.kernels.begin(), prepared});
+      builder_.CreateRetVoid();
     }
+    functions.step = calls(program_.name + "_step", {prepared, functions.kernels.end()});
     for (const Copy& copy : program_.copies) {
       builder_.CreateMemCpy(at(functions.step->getArg(2), copy.state_offset), llvm::Align(64),
                             address(functions.step, copy.from), llvm::Align(64), static_cast<uint64_t>(copy.bytes));
@@ -45,6 +46,15 @@ class StepBuilder {
   llvm::Function* begin(const std::string& name, llvm::GlobalValue::LinkageTypes linkage) {
     llvm::Function* function = llvm::Function::Create(function_, linkage, name, module_);
     builder_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", function));
+    return function;
+  }
+
+  /// A function that calls the kernels in order, open at its end.
+  llvm::Function* calls(const std::string& name, const std::vector<llvm::Function*>& kernels) {
+    llvm::Function* function = begin(name, llvm::GlobalValue::InternalLinkage);
+    for (llvm::Function* kernel : kernels) {
+      builder_.CreateCall(kernel, {function->getArg(0), function->getArg(1), function->getArg(2), function->getArg(3)});
+    }
     return function;
   }
 

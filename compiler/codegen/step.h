@@ -6,10 +6,11 @@
 
 namespace kiln {
 
-/// What a program becomes in the module: one function a kernel and the step that calls them in order, all of the type
+/// What a program becomes in the module: one function a kernel and the prepare and step that call them in order, all of the type
 /// kiln_function (runtime/program.h).
 struct StepFunctions {
   std::vector<llvm::Function*> kernels;
+  llvm::Function* prepare = nullptr;  // where the program has prepared kernels
   llvm::Function* step = nullptr;
 };
 

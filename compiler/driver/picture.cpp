@@ -17,6 +17,7 @@ constexpr const char* kStyle =
 
 const char* colour(Role role) {
   switch (role) {
+    case Role::prepare:
     case Role::forward:
       return "#e3f0fb";
     case Role::loss:

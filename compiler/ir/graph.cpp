@@ -15,6 +15,8 @@ namespace kiln {
 
 const char* to_string(Role role) {
   switch (role) {
+    case Role::prepare:
+      return "prepare";
     case Role::forward:
       return "forward";
     case Role::gradient:

@@ -3,12 +3,14 @@
 
 #include "ops/definition.h"
 #include "ops/reshape.h"
+#include "ops/window.h"
 #include "passes/program.h"
 
 // The rules of fusion:
 //  - A contraction or fold is an anchor: it has loops of its own. Element-wise work on its result in the same shape
 //  runs
 //    on the register tile (the epilogue), up to values that somebody else needs.
+//    In prediction that goes on through pooling without overlap, folded there too: its input is never stored.
 //  - Sums within each row of an image run in the kernel that makes the row.
 //  - Folds of the same domain that do not depend on each other share one pass.
 //  - Other element-wise nodes are expressions of their consumers, unless recomputing them costs more than storing them.
@@ -24,6 +26,8 @@ constexpr int64_t kRecomputeLimit = 24;
 constexpr int64_t kExpressionLimit = 200;
 /// A value read by many inlined leaves is streamed rather than recomputed.
 constexpr size_t kLeafLimit = 3;
+/// Larger windows are not pooled in the kernel that makes their elements: each is an expression in it.
+constexpr int64_t kPooledWindow = 9;
 
 class Fuser {
  public:
@@ -49,10 +53,10 @@ class Fuser {
     decide_expressions();
     group_folds();
     for (const Node& node : graph_.nodes) {
-      if (is_anchor(node.id) && !grouped_[node.id]) {
+      if (is_anchor(node.id) && !grouped_[node.id] && !claimed_[node.id] && !pooled_[node.id]) {
         Kernel kernel;
         kernel.anchors = {node.id};
-        kernel.roots = epilogue(node.id);
+        kernel.roots = epilogue(node.id, kernel.anchors);
         add(std::move(kernel));
       }
     }
@@ -94,6 +98,7 @@ class Fuser {
     buffer_.assign(count_, false);
     claimed_.assign(count_, false);
     grouped_.assign(count_, false);
+    pooled_.assign(count_, false);
     const auto force = [&](NodeId id) { buffer_[resolve_view(graph_, id)] = true; };
     for (const Output& output : graph_.outputs) force(output.node);
     for (const Output& metric : graph_.metrics) force(metric.node);
@@ -191,11 +196,17 @@ class Fuser {
   }
 
   /// The values that an anchor's kernel writes: its result after the element-wise work that can run on the tile.
-  std::vector<NodeId> epilogue(NodeId anchor) {
+  std::vector<NodeId> epilogue(NodeId anchor, std::vector<NodeId>& anchors) {
     NodeId current = anchor;
     while (!buffer_[current]) {
       const std::vector<NodeId>& next = consumers_[current];
-      if (next.size() != 1 || !continues(current, next[0])) break;
+      if (next.size() != 1) break;
+      if (anchors.size() == 1 && pools(anchor, current, next[0])) {
+        anchors.push_back(next[0]);
+        pooled_[next[0]] = true;
+      } else if (!continues(current, next[0])) {
+        break;
+      }
       current = next[0];
     }
     if (!buffer_[current]) {
@@ -214,6 +225,19 @@ class Fuser {
   bool continues(NodeId value, NodeId consumer) const {
     return is_map(consumer) && !claimed_[consumer] && node(consumer).type.shape == node(value).type.shape &&
            !gathers(consumer, value);
+  }
+
+  /// True for a pooling window over a contraction's result that takes each element once at most: nothing is computed
+  /// twice. In training, the gradient wants what was pooled.
+  bool pools(NodeId anchor, NodeId value, NodeId consumer) const {
+    const auto& attributes = node(consumer).attributes;
+    if (!graph_.updates.empty() || !definitions_[anchor]->contraction || !is_anchor(consumer) ||
+        !attributes.count("windows") || element_count(definitions_[consumer]->extents, batch_) > kPooledWindow || node(value).type.shape != node(anchor).type.shape)
+      return false;
+    const std::vector<Window> windows = decode_windows(std::get<std::vector<int64_t>>(attributes.at("windows")));
+    return std::all_of(windows.begin(), windows.end(), [](const Window& w) {
+      return w.before == 0 && w.stride >= w.size && (w.output - 1) * w.stride + w.size <= w.input;
+    });
   }
 
   /// Follows element-wise consumers until buffers are reached: several results of one tile (a weight and its state).
@@ -282,7 +306,7 @@ class Fuser {
   /// A contraction's kernel that makes images row by row, so that sums within rows can join it. (Element-wise kernels
   /// run at the memory's speed, where the copy of each row costs more than the pass that it saves.)
   bool makes_rows(const Kernel& kernel) const {
-    return kernel.roots.size() == 1 && definitions_[kernel.anchors[0]]->contraction &&
+    return kernel.roots.size() == 1 && kernel.anchors.size() == 1 && definitions_[kernel.anchors[0]]->contraction &&
            node(kernel.roots[0]).type.shape.size() == 4 && has_batch(node(kernel.roots[0]).type.shape) &&
            has_batch(node(kernel.anchors[0]).type.shape);
   }
@@ -338,6 +362,7 @@ class Fuser {
   std::vector<bool> buffer_;   // has memory
   std::vector<bool> claimed_;  // is a root of a kernel
   std::vector<bool> grouped_;  // is a fold in a shared pass
+  std::vector<bool> pooled_;   // is a window in its contraction's kernel
   std::vector<Kernel> kernels_;
 };
 

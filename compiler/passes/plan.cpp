@@ -33,6 +33,26 @@ std::set<NodeId> sources_of(const Graph& graph, const Kernel& kernel, NodeId roo
   return found;
 }
 
+/// The kernels that read parameters and each other's results only: those of a graph that updates nothing need to run
+/// again only when somebody changes the parameters.
+std::vector<bool> prepared_kernels(const Graph& graph, const std::vector<Kernel>& kernels,
+                                   const std::vector<int>& producer) {
+  std::vector<bool> prepared(kernels.size(), false);
+  if (!graph.updates.empty()) return prepared;
+  const auto fixed = [&](NodeId leaf) {
+    const NodeId source = resolve_view(graph, leaf);
+    return graph.node(source).op == &parameter_operator || (producer[source] >= 0 && prepared[producer[source]]);
+  };
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (size_t k = 0; k < kernels.size(); ++k) {
+      if (prepared[k] || !std::all_of(kernels[k].leaves.begin(), kernels[k].leaves.end(), fixed)) continue;
+      prepared[k] = changed = true;
+    }
+  }
+  return prepared;
+}
+
 /// When a buffer is written first and read last, as indices of kernels.
 struct Lifetime {
   NodeId node;
@@ -65,6 +85,8 @@ int64_t place(std::vector<Lifetime>& lifetimes) {
 
 }  // namespace
 
+int64_t padded_rows(int64_t batch) { return (batch + kVectorLanes - 1) / kVectorLanes * kVectorLanes; }
+
 StateLayout layout_state(const Graph& graph) {
   StateLayout layout;
   std::vector<NodeId> sections[3];
@@ -89,8 +111,12 @@ StateLayout layout_state(const Graph& graph) {
 }
 
 Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> kernels, const StateLayout& state,
-             int64_t batch) {
-  Program program{name, graph, batch, (batch + kVectorLanes - 1) / kVectorLanes * kVectorLanes, {}, {}, {}, 0};
+             int64_t batch, int64_t lanes) {
+  Program program;
+  program.name = name;
+  program.graph = graph;
+  program.batch = batch;
+  program.lanes = lanes;
   const int kernel_count = static_cast<int>(kernels.size());
   std::vector<int> producer(graph.nodes.size(), -1);
   for (int k = 0; k < kernel_count; ++k) {
@@ -172,6 +198,8 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
   }
 
   // Kahn's order, the earliest anchor first: gradients follow the values they need while those are warm.
+  const std::vector<bool> prepared = prepared_kernels(graph, kernels, producer);
+  program.prepared = static_cast<int>(std::count(prepared.begin(), prepared.end(), true));
   std::vector<int> waiting(kernel_count, 0);
   std::vector<std::vector<int>> after(kernel_count);
   for (int k = 0; k < kernel_count; ++k) {
@@ -179,7 +207,7 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
     for (int earlier : before[k]) after[earlier].push_back(k);
   }
   const auto later = [&](int a, int b) {
-    return std::pair(kernels[a].anchors[0], a) > std::pair(kernels[b].anchors[0], b);
+    return std::tuple(!prepared[a], kernels[a].anchors[0], a) > std::tuple(!prepared[b], kernels[b].anchors[0], b);
   };
   std::priority_queue<int, std::vector<int>, decltype(later)> ready(later);
   for (int k = 0; k < kernel_count; ++k) {
@@ -208,7 +236,9 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
   for (int k = 0; k < kernel_count; ++k) {
     for (NodeId root : program.kernels[k].roots) {
       if (in_place.count(root)) continue;
-      lifetimes[root] = {root, element_count(graph.node(root).type.shape, program.lanes) * 4, k, k};
+      const bool stays = k < program.prepared;
+      lifetimes[root] = {root, element_count(graph.node(root).type.shape, program.lanes) * 4, stays ? 0 : k,
+                         stays ? kernel_count : k};
     }
     for (NodeId leaf : program.kernels[k].leaves) {
       const auto found = lifetimes.find(resolve_view(graph, leaf));
@@ -274,6 +304,8 @@ void verify(const Program& program, const StateLayout& state) {
   for (int k = 0; k < count; ++k) {
     for (NodeId leaf : program.kernels[k].leaves) {
       const NodeId id = resolve_view(graph, leaf);
+      if (k < program.prepared && is_source(graph.node(id)) && graph.node(id).op != &parameter_operator)
+        fail(fmt::format("{} is prepared but reads node {}, which changes", program.kernels[k].name, id));
       if (!is_source(graph.node(id)) && written.count(id) == 0) {
         fail(fmt::format("{} reads node {} ({}), which nobody has written", program.kernels[k].name, id,
                          graph.node(id).op->name));
@@ -288,6 +320,8 @@ void verify(const Program& program, const StateLayout& state) {
     for (NodeId root : program.kernels[k].roots) {
       if (!written.emplace(root, k).second) fail(fmt::format("node {} is written twice", root));
       touch(root, k);
+      if (const auto span = spans.find(root); span != spans.end() && k < program.prepared)
+        span->second.first = -1, span->second.last = count;
       const Placement& placement = program.placements[root];
       if (placement.kind == Placement::Kind::state &&
           placement.offset + element_count(graph.node(root).type.shape) * 4 > state.bytes) {

@@ -24,7 +24,8 @@ StateLayout layout_state(const Graph& training_graph);
 /// A group of nodes that one Halide pipeline computes.
 struct Kernel {
   std::string name;              // "conv2d_1.weight_gradient", unique in the program
-  std::vector<NodeId> anchors;   // contraction, or the folds of one domain, or the root of element-wise work
+  std::vector<NodeId> anchors;   // contraction (and the pooling window after it), or the folds of one domain, or the
+                                 // root of element-wise work
   std::vector<NodeId> roots;     // values it writes; every other node in it is an expression
   std::vector<NodeId> row_sums;  // the last of the roots, where there are any: sums within each row of the first root
   std::vector<NodeId> leaves;    // values it reads: buffers, views of buffers and scalars
@@ -49,6 +50,7 @@ struct Program {
   Graph graph;
   int64_t batch = 64, lanes = 64;     // rows, and rows rounded up to whole vectors
   std::vector<Kernel> kernels;        // in the order of the step
+  int prepared = 0;                   // the first so many run once for given weights, before any step
   std::vector<Placement> placements;  // by node; a view has its source's
   std::vector<Copy> copies;
   int64_t arena_bytes = 0;
@@ -60,9 +62,17 @@ inline constexpr int64_t kVectorLanes = 16;
 /// Groups the nodes of a primitive graph into kernels; see fuse.cpp for the rules.
 std::vector<Kernel> fuse(const Graph& graph, int64_t batch);
 
-/// Orders kernels and places buffers.
+/// Rows of batched storage: the batch rounded up to whole vectors.
+int64_t padded_rows(int64_t batch);
+
+/// Orders kernels and places buffers. Where the graph updates nothing, kernels that depend on parameters only come first
+/// and are prepared: their results stay in the arena. `lanes` is padded_rows(batch), or 1 for a program of one row.
 Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> kernels, const StateLayout& state,
-             int64_t batch);
+             int64_t batch, int64_t lanes);
+inline Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> kernels, const StateLayout& state,
+                    int64_t batch) {
+  return plan(name, graph, std::move(kernels), state, batch, padded_rows(batch));
+}
 
 /// The buffer behind a view; the node itself otherwise.
 NodeId resolve_view(const Graph& graph, NodeId id);

@@ -32,7 +32,8 @@ Expr product(KernelExpressions& kernel, NodeId anchor, const Index& at, Expr* wh
   return factors[0] * factors[1];
 }
 
-/// The summed loops as a reduction domain, the last (a kernel's channel) innermost; `rows` replaces the batch's extent.
+}  // namespace
+
 RDom summed_domain(const Contraction& c, int rows) {
   std::vector<Halide::Range> ranges;
   for (size_t i = c.loops.size(); i-- > static_cast<size_t>(c.output_rank);) {
@@ -41,17 +42,18 @@ RDom summed_domain(const Contraction& c, int rows) {
   return RDom(ranges);
 }
 
-/// All loops of a contraction: the output's index, then the domain's variables in the contraction's order.
 Index all_loops(const Index& at, const RDom& r) {
   Index loops = at;
   for (int d = r.dimensions(); d-- > 0;) loops.emplace_back(r[d]);
   return loops;
 }
 
-void bind_to(KernelExpressions& kernel, NodeId anchor, const Func& f) {
-  const bool batched = has_batch(kernel.node(anchor).type.shape);
-  kernel.bind(anchor, [f, batched](const Index& at) { return Expr(f(storage_order(at, batched))); });
+void bind_to(KernelExpressions& kernel, NodeId node, const Func& f) {
+  const bool batched = has_batch(kernel.node(node).type.shape);
+  kernel.bind(node, [f, batched](const Index& at) { return Expr(f(storage_order(at, batched))); });
 }
+
+namespace {
 
 /// The values of a knob for tiles of `extent`: its divisors, and up to `limit` every number if tiles may overlap.
 std::vector<int> tile_sizes(int extent, int limit, bool overlap) {
@@ -73,7 +75,8 @@ void parallel_tiles(Func& output, const Var& loop, int tiles, bool standard, Kno
 Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs) {
   const Contraction& c = *kernel.definition(anchor).contraction;
   const int lanes = static_cast<int>(kernel.program().lanes), vector = machine.vector;
-  const Loops loops = loops_of(kernel.node(anchor).type.shape, lanes);
+  const bool pooled = kernel.kernel().anchors.size() > 1;
+  const Loops loops = loops_of(kernel.node(pooled ? kernel.kernel().roots[0] : anchor).type.shape, lanes);
   const Var n = loops.storage[0], f = loops.storage.size() > 1 ? loops.storage[1] : Var("none");
   const int features = loops.storage.size() > 1 ? loops.extents[1] : 1;
 
@@ -150,7 +153,10 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
   if (where.defined()) guarded.where(where);
   acc(loops.storage) = 0.f;
   acc(loops.storage) += term;
-  bind_to(kernel, anchor, acc);
+  // The positions of a pooling window, one after the other, each with the whole register tile.
+  Func window("window");
+  window(loops.storage) = acc(loops.storage);
+  bind_to(kernel, anchor, pooled ? window : acc);
   Func output = define_output(kernel, loops);
 
   std::vector<Halide::VarOrRVar> order = {ni};
@@ -165,7 +171,14 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
   output.reorder(order).vectorize(ni, vector).unroll(ni);
   if (features > 1) output.unroll(fi);
 
-  acc.compute_at(output, n).vectorize(n, vector).unroll(n);
+  if (pooled) {
+    window.compute_at(output, n).vectorize(n, vector).unroll(n);
+    if (features > 1) window.unroll(f);
+    acc.compute_at(window, loops.storage[2]);
+  } else {
+    acc.compute_at(output, n);
+  }
+  acc.vectorize(n, vector).unroll(n);
   if (features > 1) acc.unroll(f);
   std::vector<Halide::VarOrRVar> update_order = {n};
   if (features > 1) update_order.emplace_back(f);

@@ -13,10 +13,9 @@ namespace {
 
 /// Below this many element operations a kernel ends before a second thread has woken up.
 constexpr int64_t kThreadWork = 40'000;
-/// Windows up to this size are unrolled into expressions.
-constexpr int64_t kUnrolledWindow = 25;
 
 Recipe apply(KernelExpressions& kernel, const Machine& machine, Knobs& knobs) {
+  if (kernel.program().lanes == 1) return single_row(kernel, machine, knobs);
   const auto only = [&](const char* recipe) { knobs.choose("recipe", {recipe}, recipe); };
   const NodeId anchor = kernel.kernel().anchors.front();
   const Definition& definition = kernel.definition(anchor);

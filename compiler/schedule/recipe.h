@@ -44,6 +44,8 @@ Recipe contraction_plain(KernelExpressions& kernel, NodeId anchor);
 Recipe fold_over_batch(KernelExpressions& kernel, const Machine& machine, Knobs& knobs);
 /// A fold that keeps the batch, or has none.
 Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs);
+/// Any kernel of a program of one row.
+Recipe single_row(KernelExpressions& kernel, const Machine& machine, Knobs& knobs);
 /// Element-wise work, windows of pooling included.
 Recipe element_wise(KernelExpressions& kernel, const Machine& machine, Knobs& knobs);
 
@@ -61,6 +63,17 @@ Loops loops_of(const Shape& shape, int64_t lanes);
 /// Defines the kernel's output at `loops` from its roots (all but row sums), with the bounds and strides of dense
 /// buffers.
 Halide::Func define_output(KernelExpressions& kernel, const Loops& loops);
+
+/// Windows up to this size are unrolled into expressions.
+inline constexpr int64_t kUnrolledWindow = 25;
+
+/// A contraction's summed loops as a reduction domain, the last (a kernel's channel) innermost; `rows` replaces the
+/// batch's extent.
+Halide::RDom summed_domain(const Contraction& c, int rows);
+/// All loops of a contraction: the output's index, then the domain's variables in the contraction's order.
+Index all_loops(const Index& at, const Halide::RDom& r);
+/// From here on the kernel reads the node in a function of its storage order.
+void bind_to(KernelExpressions& kernel, NodeId node, const Halide::Func& f);
 
 /// Gives a function's buffers the bounds and strides of dense storage.
 void bind_dense(Halide::Func& output, const Loops& loops);

@@ -1,5 +1,7 @@
 #include "schedule/winograd.h"
 
+#include "ops/window.h"
+
 namespace kiln {
 
 using Halide::Expr;
@@ -84,12 +86,55 @@ double winograd_products(int64_t rows, int64_t columns, int outputs, int taps) {
          (outputs + taps - 1);
 }
 
-int best_winograd_outputs(int64_t rows, int64_t columns, int taps) {
-  const std::vector<int> candidates = winograd_outputs(taps);
-  return *std::min_element(candidates.begin(), candidates.end(), [&](int a, int b) {
+int best_winograd_outputs(const std::vector<int>& legal, int64_t rows, int64_t columns, int taps) {
+  return *std::min_element(legal.begin(), legal.end(), [&](int a, int b) {
     return winograd_products(rows, columns, a, taps) < winograd_products(rows, columns, b, taps);
   });
 }
+
+namespace {
+
+/// The pooling that the kernel folds its results in: how far its windows are apart (1: none).
+struct Pooling {
+  int step[2] = {1, 1};
+  bool dense = true;  // every result is in a window
+};
+Pooling pooling_of(const KernelExpressions& kernel) {
+  const std::vector<NodeId>& anchors = kernel.kernel().anchors;
+  Pooling pooling;
+  if (anchors.size() < 2) return pooling;
+  const auto windows =
+      decode_windows(std::get<std::vector<int64_t>>(kernel.node(anchors[1]).attributes.at("windows")));
+  for (size_t d = 0; d < 2; ++d) {
+    pooling.step[d] = static_cast<int>(windows[d].stride);
+    pooling.dense = pooling.dense && windows[d].stride == windows[d].size;
+  }
+  return pooling;
+}
+
+/// The tiles that whole windows fit in.
+std::vector<int> tile_outputs(const KernelExpressions& kernel, int taps) {
+  const Pooling pooling = pooling_of(kernel);
+  std::vector<int> legal;
+  for (int m : winograd_outputs(taps)) {
+    if (pooling.dense && m % pooling.step[0] == 0 && m % pooling.step[1] == 0) legal.push_back(m);
+  }
+  return legal;
+}
+
+/// Rows and columns of the convolution's results that the kernel needs: pooling may leave out the last ones.
+std::array<int64_t, 2> needed_results(const KernelExpressions& kernel) {
+  const Shape& shape = kernel.node(kernel.kernel().roots[0]).type.shape;
+  const Pooling pooling = pooling_of(kernel);
+  return {shape[1] * pooling.step[0], shape[2] * pooling.step[1]};
+}
+
+int best_outputs(const KernelExpressions& kernel, int taps) {
+  const auto [rows, columns] = needed_results(kernel);
+  return best_winograd_outputs(tile_outputs(kernel, taps), rows, columns, taps);
+}
+
+}  // namespace
 
 WinogradMatrices winograd_matrices(int outputs, int taps) {
   const std::vector<double> all = {0, 1, -1, 2, -2, 0.5, -0.5};
@@ -161,18 +206,16 @@ std::optional<StrideOneConvolution> stride_one_convolution(const KernelExpressio
     const std::vector<size_t> loops = loops_in(index);
     if (loops.size() != 1 || loops[0] < 3 || !plain(index, loops[0])) return {};
   }
+  if (tile_outputs(kernel, form.taps).empty()) return {};
   return form;
 }
 
 bool winograd_pays(const KernelExpressions& kernel, const Contraction& c, NodeId anchor) {
   const auto form = stride_one_convolution(kernel, c, anchor);
   if (!form || c.extents[form->feature] < kFeatures || c.extents[form->channel] < kFeatures) return false;
-  return winograd_saves(c.extents[1], c.extents[2], form->taps);
-}
-
-bool winograd_saves(int64_t rows, int64_t columns, int taps) {
-  const double direct = static_cast<double>(rows * columns * taps * taps);
-  return winograd_products(rows, columns, best_winograd_outputs(rows, columns, taps), taps) < kWorthwhile * direct;
+  const auto [rows, columns] = needed_results(kernel);
+  const double direct = static_cast<double>(rows * columns) * form->taps * form->taps;
+  return winograd_products(rows, columns, best_outputs(kernel, form->taps), form->taps) < kWorthwhile * direct;
 }
 
 Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs) {
@@ -182,12 +225,12 @@ Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const M
   const NodeId image = node.inputs[form.image], weights = node.inputs[form.weights];
   const std::vector<AffineIndex>& weight_index = form.weights == 0 ? c.left : c.right;
   const int lanes = static_cast<int>(kernel.program().lanes), vector = machine.vector, taps = form.taps;
-  const Loops loops = loops_of(node.type.shape, lanes);
+  const Pooling pooling = pooling_of(kernel);
+  const Loops loops = loops_of(kernel.node(kernel.kernel().roots[0]).type.shape, lanes);
   const Var n = loops.storage[0], f = loops.storage[1], x = loops.storage[2], y = loops.storage[3];
   const int features = loops.extents[1], channels = static_cast<int>(c.extents[form.channel]);
 
-  const int m =
-      knobs.choose("outputs", winograd_outputs(taps), best_winograd_outputs(c.extents[1], c.extents[2], taps));
+  const int m = knobs.choose("outputs", tile_outputs(kernel, taps), best_outputs(kernel, taps));
   const int vectors =
       knobs.choose("vectors", divisors(lanes / vector, 8), divisor(lanes / vector, machine.accumulators >= 24 ? 4 : 2));
   const int tile =
@@ -249,8 +292,8 @@ Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const M
   Func output = define_output(kernel, loops);
 
   const Var no("no"), ni("ni"), nv("nv"), fo("fo"), fi("fi"), task("task");
-  output.split(x, tx, dx, m, TailStrategy::GuardWithIf)
-      .split(y, ty, dy, m, TailStrategy::GuardWithIf)
+  output.split(x, tx, dx, m / pooling.step[1], TailStrategy::GuardWithIf)
+      .split(y, ty, dy, m / pooling.step[0], TailStrategy::GuardWithIf)
       .split(f, fo, fi, tile)
       .split(n, no, nv, vectors * vector)
       .split(nv, nv, ni, vector)

@@ -22,11 +22,9 @@ Halide::Expr transformed(const WinogradMatrices::Matrix& matrix, const Halide::E
 /// How many results a tile may have in each direction, and how many tiles cover an extent.
 std::vector<int> winograd_outputs(int taps);
 int winograd_tiles(int64_t extent, int outputs);
-/// Multiplications for each pair of features; the tile with the fewest of them; and whether these are so many fewer
-/// than the direct ones that the transforms pay.
+/// Multiplications for each pair of features, and the tile among `legal` that takes the fewest.
 double winograd_products(int64_t rows, int64_t columns, int outputs, int taps);
-int best_winograd_outputs(int64_t rows, int64_t columns, int taps);
-bool winograd_saves(int64_t rows, int64_t columns, int taps);
+int best_winograd_outputs(const std::vector<int>& legal, int64_t rows, int64_t columns, int taps);
 
 /// What makes a contraction a two-dimensional convolution of stride 1 (its input gradient is one too).
 struct StrideOneConvolution {

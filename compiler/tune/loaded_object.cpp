@@ -46,4 +46,11 @@ LoadedObject::~LoadedObject() = default;
 LoadedObject::LoadedObject(LoadedObject&&) noexcept = default;
 LoadedObject& LoadedObject::operator=(LoadedObject&&) noexcept = default;
 
+const kiln_program* program_of(const kiln_model& model, const std::string& name) {
+  for (const kiln_program* program : {model.train, model.evaluate, model.predict, model.predict_one}) {
+    if (program != nullptr && program->name == name) return program;
+  }
+  return nullptr;
+}
+
 }  // namespace kiln

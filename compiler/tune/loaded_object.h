@@ -31,4 +31,7 @@ class LoadedObject {
   const kiln_model* model_ = nullptr;
 };
 
+/// The model's program of that name ("train", "predict_one"), or null.
+const kiln_program* program_of(const kiln_model& model, const std::string& name);
+
 }  // namespace kiln

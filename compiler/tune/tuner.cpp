@@ -44,15 +44,11 @@ LoadedObject load(const Model& model, const CompileOptions& options) {
   return {compile_object(model, options), model.name, kRuntime};
 }
 
-const kiln_program& program_of(const kiln_model& model, const std::string& name) {
-  return *(name == "train" ? model.train : name == "evaluate" ? model.evaluate : model.predict);
-}
-
 /// A program with memory of its own, on initial weights and random inputs.
 struct Bench {
   Bench(const Program& program, const LoadedObject& object, Context& context)
       : program(program),
-        compiled(program_of(object.model(), program.name)),
+        compiled(*program_of(object.model(), program.name)),
         context(context),
         arena(compiled.arena_bytes),
         state(object.model().state_bytes) {
@@ -82,6 +78,7 @@ struct Bench {
   }
   double step(const kiln_program& other) {
     const kiln_scalars values = scalars();
+    if (other.prepare != nullptr) other.prepare(&context, arena.data(), state.data(), &values);
     const auto start = Clock::now();
     other.step(&context, arena.data(), state.data(), &values);
     return seconds_since(start);
@@ -222,6 +219,7 @@ class Tuner {
       for (size_t k = 0; k < times.size(); ++k) {
         const Kernel& kernel = bench.program.kernels[k];
         const std::string key = schedule_key(bench.program, kernel, target_);
+        if (k < static_cast<size_t>(bench.program.prepared)) continue;  // no part of the step
         if (median(times[k]) < kHot * total || !keys.insert(key).second) continue;
         Search search;
         search.bench = b;
@@ -239,7 +237,7 @@ class Tuner {
   /// Compiles and runs the next candidates of every kernel; false when no kernel has any left.
   bool round() {
     Model trial = model_;
-    for (Program& program : trial.programs) program.kernels.clear();
+    for (Program& program : trial.programs) program.kernels.clear(), program.prepared = 0;
     bool any = false;
     for (Search& search : searches_) {
       search.candidates.clear();
@@ -259,7 +257,7 @@ class Tuner {
     }
     if (!any) return false;
     LoadedObject candidates = load(trial, options_.compile);
-    for (size_t b = 0; b < benches_.size(); ++b) measure(b, program_of(candidates.model(), benches_[b]->program.name));
+    for (size_t b = 0; b < benches_.size(); ++b) measure(b, *program_of(candidates.model(), benches_[b]->program.name));
     bool better = false;
     for (Search& search : searches_) better = judge(search) || better;
     if (better) kept_.push_back(std::move(candidates));
@@ -370,7 +368,7 @@ class Tuner {
       std::vector<double> before, after;
       for (int sample = 0; sample < 5 * kSamples; ++sample) {
         before.push_back(bench->step(bench->compiled));
-        after.push_back(bench->step(program_of(tuned.model(), bench->program.name)));
+        after.push_back(bench->step(*program_of(tuned.model(), bench->program.name)));
       }
       result.standard_median += median(before);
       result.tuned_median += median(after);

@@ -1,9 +1,11 @@
-// The digit network's own step: what it allocates, the threads it starts, and its bits.
+// The digit network's own step: what it allocates, the threads it starts, and its bits; its two ways to predict.
 #include <gtest/gtest.h>
 
 #include <filesystem>
 
 #include "data/synthetic_digits.h"
+#include "initialize.h"
+#include "predictor.h"
 #include "program.h"
 #include "runtime/allocation_counter.h"
 #include "trainer.h"
@@ -49,6 +51,30 @@ TEST(Step, AllocatesNothingStartsNoThreadAndHasTheSameBits) {
     bits.insert(bits.end(), checkpoint.average.begin(), checkpoint.average.end());
     if (expected.empty()) expected = bits;
     EXPECT_TRUE(bits == expected) << threads << " threads";
+  }
+}
+
+TEST(Prediction, OneRowAtATimeAndInBatchesAreEqualUpToRounding) {
+  const int64_t few = rows_one_by_one(digits_model);
+  ASSERT_GT(few, 1);
+  ASSERT_LT(few, digits_model.predict->batch);
+  const Dataset digits = synthetic_digits(few, 1, 1);
+  AlignedMemory state(digits_model.state_bytes);
+  initialize(digits_model, 1, state.data());
+  kiln_model batches = digits_model;
+  batches.predict_one = nullptr;
+  Predictions expected;
+  for (const int threads : {1, 2, 3}) {
+    Context context(threads);
+    const Predictions single = predict(digits_model, context, state.data(), digits);
+    const Predictions batch = predict(batches, context, state.data(), digits);
+    ASSERT_EQ(single.probabilities.size(), batch.probabilities.size());
+    for (size_t i = 0; i < single.probabilities.size(); ++i) {
+      // Sums of at most some thousand terms in another order, each rounded to 2^-24.
+      EXPECT_NEAR(single.probabilities[i], batch.probabilities[i], 1e-5) << "row " << i / 10;
+    }
+    if (expected.rows == 0) expected = single;
+    EXPECT_EQ(single.probabilities, expected.probabilities) << threads << " threads: other bits";
   }
 }
 

@@ -7,6 +7,7 @@
 #include "driver/print.h"
 #include "dsl/graph.h"
 #include "ops/contraction.h"
+#include "passes/cost.h"
 #include "passes/simplify.h"
 
 namespace kiln {
@@ -54,6 +55,28 @@ TEST(Fusion, NormalisationAndPoolingAreOnePass) {
   const Kernel& convolution = kernel_of(program, "conv2d.forward");
   EXPECT_EQ(std::count(kernel.leaves.begin(), kernel.leaves.end(), convolution.roots[0]), 1)
       << "reads the activation itself";
+}
+
+TEST(Fusion, PredictionPoolsInTheConvolution) {
+  const Model model = build_model(small_network(rmsprop()));
+  for (const char* name : {"evaluate", "predict", "predict_one"}) {
+    const Program& program = program_of(model, name);
+    const Kernel& kernel = kernel_of(program, "conv2d.forward");
+    ASSERT_EQ(kernel.roots.size(), 1U) << print(program);
+    EXPECT_STREQ(program.graph.node(kernel.roots[0]).op->name, "max_pool") << name;
+    EXPECT_EQ(kernel.anchors.size(), 2U) << name;
+  }
+}
+
+TEST(Fusion, OverlappingWindowsAreNotPooledInTheConvolution) {
+  Graph g{"overlap"};
+  const Tensor x = relu(conv2d(g.input("image", {8, 8, 3}), {.filters = 4}));
+  g.output("pooled", max_pool(x, {.size = {3, 3}, .strides = {2, 2}}));
+  const Model model = build_model(g);
+  for (const char* name : {"predict", "predict_one"}) {
+    const Program& program = program_of(model, name);
+    EXPECT_STREQ(program.graph.node(kernel_of(program, "conv2d.forward").roots[0]).op->name, "relu") << name;
+  }
 }
 
 TEST(Fusion, WeightGradientAndOptimizerAreOneKernelInPlace) {
@@ -192,6 +215,81 @@ TEST(GraphVerifier, RefusesWhatIsBroken) {
   Graph no_parameter = good;
   no_parameter.updates.push_back({0, 0});
   EXPECT_THROW(verify(no_parameter), InternalError);
+}
+
+TEST(Preparation, TakesWhatDependsOnParametersOnlyAndKeepsIt) {
+  const Model model = build_model(small_network(rmsprop()));
+  EXPECT_EQ(program_of(model, "train").prepared, 0) << "training changes the parameters in every step";
+  const Program& program = program_of(model, "predict");
+  ASSERT_EQ(program.prepared, 2) << print(program);  // scale and shift of the normalisation
+  for (int p = 0; p < program.prepared; ++p) {
+    const Kernel& prepared = program.kernels[static_cast<size_t>(p)];
+    EXPECT_TRUE(prepared.name.starts_with("batch_norm.prepare")) << prepared.name;
+    const int64_t begin = program.placements[prepared.roots[0]].offset, end = begin + 4 * 4;
+    for (size_t k = static_cast<size_t>(program.prepared); k < program.kernels.size(); ++k) {
+      for (NodeId root : program.kernels[k].roots) {
+        const int64_t other = program.placements[root].offset;
+        const int64_t bytes = element_count(program.graph.node(root).type.shape, program.lanes) * 4;
+        EXPECT_TRUE(other >= end || other + bytes <= begin) << program.kernels[k].name << " overwrites it";
+      }
+    }
+  }
+}
+
+TEST(Preparation, TheVerifierRefusesWhatReadsAnInput) {
+  const Model model = build_model(small_network(rmsprop()));
+  Program program = program_of(model, "predict");
+  ++program.prepared;
+  EXPECT_THROW(verify(program, model.state), InternalError);
+}
+
+TEST(OneRow, IsStoredWithoutPaddingAndItsWeightsByFeature) {
+  const Model model = build_model(small_network(rmsprop()));
+  const Program& program = program_of(model, "predict_one");
+  EXPECT_EQ(program.batch, 1);
+  EXPECT_EQ(program.lanes, 1);
+  const Kernel& convolution = kernel_of(program, "conv2d.forward");
+  const Node& weights = program.graph.node(program.graph.node(convolution.anchors[0]).inputs[1]);
+  EXPECT_STREQ(weights.op->name, "transpose");
+  EXPECT_EQ(weights.type.shape, (Shape{3, 3, 3, 4}));  // rows x columns x channels x filters
+  EXPECT_EQ(kernel_of(program, "conv2d.prepare").roots[0], weights.id);
+}
+
+TEST(OneRow, LongDotProductsReadTheWeightsAsTheyAre) {
+  Graph g{"dense"};
+  g.output("y", dense(g.input("x", {128}), {.units = 3}));
+  g.output("z", dense(g.input("w", {20}), {.units = 3}));
+  const Program program = program_of(build_model(g), "predict_one");
+  const auto weights = [&](const char* kernel) {
+    return program.graph.node(program.graph.node(kernel_of(program, kernel).anchors[0]).inputs[1]).op->name;
+  };
+  EXPECT_STREQ(weights("dense.forward"), "parameter");
+  EXPECT_STREQ(weights("dense_1.forward"), "transpose");
+}
+
+TEST(Preparation, NormalisationAfterAConvolutionIsInItsWeights) {
+  Graph g{"normalised"};
+  Tensor x = g.input("image", {6, 6, 2});
+  x = batch_norm(conv2d(x, {.filters = 3}));
+  const Tensor rows = batch_norm(relu(x), {.axis = 1});
+  g.output("y", rows);
+  const Program program = program_of(build_model(g), "predict");
+  const Kernel& kernel = kernel_of(program, "conv2d.forward");
+  std::map<std::string, int> operators;
+  for (NodeId id : nodes_inside(program, kernel)) ++operators[program.graph.node(id).op->name];
+  // The convolution and its shift; the activation; the scale and shift of the rows.
+  const std::map<std::string, int> expected = {{"contraction", 1}, {"add", 2}, {"relu", 1}, {"multiply", 1}};
+  EXPECT_EQ(operators, expected) << print(program);
+}
+
+TEST(Preparation, AConvolutionThatOthersReadKeepsItsWeights) {
+  Graph g{"shared"};
+  const Tensor x = conv2d(g.input("image", {6, 6, 2}), {.filters = 3});
+  g.output("y", batch_norm(x) + x);
+  const Program program = program_of(build_model(g), "predict");
+  int contractions = 0;
+  for (const Node& node : program.graph.nodes) contractions += node.op == &contraction_operator;
+  EXPECT_EQ(contractions, 1) << print(program);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "allocation_counter.h"
 #include "error.h"
@@ -93,6 +94,7 @@ TEST_F(TrainerTest, ValidationIsTheMeanOverRowsThoughTheLastBatchIsSmaller) {
   EXPECT_EQ(trainer.sums().rows(), trainer.split().training.count);
   // The same, a row at a time.
   Executor executor(*model_.evaluate, context_);
+  executor.prepare(trainer.weights());
   BatchLoader loader(executor, dataset_);
   double sum = 0;
   for (int32_t row = 79; row < 100; ++row) {
@@ -112,6 +114,7 @@ TEST_F(TrainerTest, ValidatesTheAverageWhereThereIsOne) {
     Executor executor(*model_.evaluate, context_);
     BatchLoader loader(executor, dataset_);
     std::vector<uint8_t> copy = weights;
+    executor.prepare(copy.data());
     MetricSums sums(*model_.evaluate);
     for (int32_t first = 79; first < 100; first += 6) {
       std::vector<int32_t> rows;
@@ -391,6 +394,69 @@ TEST_F(TrainerTest, MonitorsOnlyWhatItMeasures) {
   EXPECT_THROW(Trainer(model_, context_, all, dataset_), UsageError);
   all.monitor = "";
   EXPECT_EQ(Trainer(model_, context_, all, dataset_).options().monitor, "loss");
+}
+
+TEST_F(TrainerTest, ValidatesWithTheWeightsOfTheEpoch) {
+  Trainer trainer(model_, context_, options(), dataset_);
+  finish(trainer);
+  // Another executor, which has seen no other weights.
+  const kiln_program& program = *model_.evaluate;
+  Executor executor(program, context_);
+  executor.prepare(trainer.final_weights());
+  BatchLoader loader(executor, dataset_);
+  MetricSums sums(program);
+  const RowRange rows = trainer.split().validation;
+  for (int64_t first = 0; first < rows.count; first += program.batch) {
+    const auto count = static_cast<int32_t>(std::min<int64_t>(program.batch, rows.count - first));
+    std::vector<int32_t> batch(static_cast<size_t>(count));
+    std::iota(batch.begin(), batch.end(), static_cast<int32_t>(rows.first + first));
+    loader.load(batch.data(), count);
+    executor.run(trainer.final_weights(), {.learning_rate = 0, .step = 0, .seed = 0, .count = count});
+    const float values[] = {*executor.real(program.outputs[0]), *executor.real(program.outputs[1])};
+    sums.add(values, count);
+  }
+  for (const auto& [name, value] : metric_values(sums, "val_")) {
+    const auto own = std::find_if(trainer.values().begin(), trainer.values().end(),
+                                  [name = name](const auto& v) { return v.first == name; });
+    ASSERT_NE(own, trainer.values().end());
+    EXPECT_EQ(own->second, value) << name;
+  }
+}
+
+TEST_F(TrainerTest, PredictsAFewRowsOneByOne) {
+  ASSERT_EQ(rows_one_by_one(model_), 2);  // 280 / 100, rounded down
+  Trainer trainer(model_, context_, options(), dataset_);
+  finish(trainer);
+  static int batches = 0, singles = 0;
+  batches = singles = 0;
+  kiln_program many = *model_.predict, one = *model_.predict_one;
+  many.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    ++batches;
+    small_model().predict->step(context, arena, state, scalars);
+  };
+  one.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    ++singles;
+    EXPECT_EQ(scalars->count, 1);
+    small_model().predict_one->step(context, arena, state, scalars);
+  };
+  kiln_model model = model_;
+  model.predict = &many;
+  model.predict_one = &one;
+  Dataset some = dataset_;
+  const auto calls = [&](int64_t rows) {
+    batches = singles = 0;
+    some.rows = rows;
+    predict(model, context_, trainer.final_weights(), some);
+    return std::pair(batches, singles);
+  };
+  EXPECT_EQ(calls(1), std::pair(0, 1));
+  EXPECT_EQ(calls(2), std::pair(0, 2));
+  EXPECT_EQ(calls(3), std::pair(1, 0));  // as a batch
+  EXPECT_EQ(calls(4), std::pair(1, 0));
+  EXPECT_EQ(calls(10), std::pair(2, 2));
+  EXPECT_EQ(calls(11), std::pair(3, 0));
+  model.predict_one = nullptr;
+  EXPECT_EQ(calls(10), std::pair(3, 0));
 }
 
 TEST_F(TrainerTest, PredictsAnyNumberOfRows) {

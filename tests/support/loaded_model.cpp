@@ -35,7 +35,7 @@ AlignedBytes::AlignedBytes(size_t size)
 
 std::vector<Difference> compare_with_reference(const Model& model, const std::string& name, int64_t count, int32_t seed) {
   const LoadedModel loaded(model);
-  const kiln_program* compiled = name == "train" ? loaded->train : name == "evaluate" ? loaded->evaluate : loaded->predict;
+  const kiln_program* compiled = program_of(*loaded, name);
   const Program* program = nullptr;
   for (const Program& candidate : model.programs) {
     if (candidate.name == name) program = &candidate;
@@ -98,6 +98,7 @@ std::vector<Difference> compare_with_reference(const Model& model, const std::st
   const auto expected = Reference(graph, results, program->batch).run(values, options);
 
   const kiln_scalars scalars = {static_cast<float>(options.learning_rate), options.step, options.seed, static_cast<int32_t>(count)};
+  if (compiled->prepare != nullptr) compiled->prepare(nullptr, arena.data(), state.data(), &scalars);
   compiled->step(nullptr, arena.data(), state.data(), &scalars);
 
   std::vector<Difference> differences;

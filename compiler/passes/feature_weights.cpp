@@ -1,0 +1,55 @@
+#include "passes/feature_weights.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "ops/contraction.h"
+#include "ops/transpose.h"
+#include "passes/rewrite.h"
+
+namespace kiln {
+namespace {
+
+/// The last output loop that an operand's dimension depends on, or -1: dimensions in this order end with the features.
+int64_t output_loop(const Contraction& c, const AffineIndex& index) {
+  int64_t last = -1;
+  for (int64_t loop = 0; loop < c.output_rank; ++loop) {
+    if (index.coefficients[static_cast<size_t>(loop)] != 0) last = loop;
+  }
+  return last;
+}
+
+bool is_long_dot(const Contraction& c, const Shape& weights) {
+  return c.output_rank == 2 && weights.size() == 2 && weights[1] >= kLongDot && weights[1] % kDotLanes == 0;
+}
+
+}  // namespace
+
+Graph with_feature_weights(const Graph& graph) {
+  return rewrite(graph, [](Graph& next, const Node& node, const std::vector<Tensor>& inputs) -> Tensor {
+    if (node.op != &contraction_operator || !has_batch(node.type.shape)) return copy_node(next, node, inputs);
+    Contraction c = std::get<Contraction>(node.attributes.at("specification"));
+    const int side = has_batch(inputs[0].shape()) ? 1 : 0;
+    std::vector<AffineIndex>& indices = side == 0 ? c.left : c.right;
+    const Shape& shape = inputs[side].shape();
+    if (has_batch(shape) || is_long_dot(c, shape)) return copy_node(next, node, inputs);
+
+    std::vector<int64_t> axes(shape.size());
+    std::iota(axes.begin(), axes.end(), 0);
+    std::stable_sort(axes.begin(), axes.end(), [&](int64_t a, int64_t b) {
+      return output_loop(c, indices[static_cast<size_t>(a)]) < output_loop(c, indices[static_cast<size_t>(b)]);
+    });
+    if (std::is_sorted(axes.begin(), axes.end())) return copy_node(next, node, inputs);
+    std::vector<AffineIndex> permuted;
+    for (const int64_t axis : axes) permuted.push_back(indices[static_cast<size_t>(axis)]);
+    indices = std::move(permuted);
+    std::vector<Tensor> operands = inputs;
+    const Graph::Scope scope = *next.scope;
+    next.scope->role = Role::prepare;
+    operands[static_cast<size_t>(side)] = transpose(inputs[static_cast<size_t>(side)], {.axes = axes});
+    next.scope = scope;
+    return contraction(operands[0], operands[1], c);
+  });
+}
+
+}  // namespace kiln

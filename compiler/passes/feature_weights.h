@@ -1,0 +1,16 @@
+#pragma once
+
+#include "ir/graph.h"
+
+namespace kiln {
+
+/// Dense layers with at least so many inputs, a multiple of kDotLanes, are dot products of contiguous rows of weights:
+/// transposing those would bring nothing.
+inline constexpr int64_t kLongDot = 128, kDotLanes = 16;
+
+/// Rewrites contractions with weights for a program of one row: the weights' summed dimensions first, then those of the
+/// result, so that neighbouring features are neighbours in memory (filters x rows x columns x channels becomes rows x
+/// columns x channels x filters). The transposed weights depend on parameters only and are prepared.
+Graph with_feature_weights(const Graph& graph);
+
+}  // namespace kiln
