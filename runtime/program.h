@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define KILN_MODEL_VERSION 1
+#define KILN_MODEL_VERSION 2
 
 enum kiln_element { KILN_F32 = 0, KILN_I32 = 1 };
 enum kiln_initializer { KILN_CONSTANT = 0, KILN_UNIFORM = 1, KILN_NORMAL = 2 };
@@ -80,6 +80,7 @@ struct kiln_model {
   const char* fingerprint; /* 16 hexadecimal digits over operators, shapes and attributes: a saved state fits or not */
   const char* compiler;    /* "Kiln 0.1.0, Halide 21.0.0, LLVM 22.1.8" */
   const char* target;      /* what the kernels need of the processor */
+  const char* precision;   /* of what contractions multiply: "f32", or "mixed" for bf16 with sums in f32 */
   uint64_t state_bytes;    /* trainable weights, then statistics, then optimizer state */
   uint64_t weight_bytes;   /* the leading part that prediction needs: weights and statistics */
   const struct kiln_parameter* parameters;

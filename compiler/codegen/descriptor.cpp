@@ -32,6 +32,7 @@ class DescriptorBuilder {
         text(model_.fingerprint),
         text(compiler_version()),
         text(model_.target),
+        text(to_string(model_.graph.precision)),
         u64(static_cast<uint64_t>(model_.state.bytes)),
         u64(static_cast<uint64_t>(model_.state.weight_bytes)),
         array(parameters),
@@ -55,7 +56,7 @@ class DescriptorBuilder {
   }
 
  private:
-  static constexpr uint32_t KilnModelVersion = 1;  // KILN_MODEL_VERSION
+  static constexpr uint32_t KilnModelVersion = 2;  // KILN_MODEL_VERSION
 
   llvm::Constant* u32(uint32_t value) { return llvm::ConstantInt::get(llvm::Type::getInt32Ty(context_), value); }
   llvm::Constant* u64(uint64_t value) { return llvm::ConstantInt::get(llvm::Type::getInt64Ty(context_), value); }

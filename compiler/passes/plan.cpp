@@ -90,7 +90,7 @@ StateLayout layout_state(const Graph& graph) {
 
 Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> kernels, const StateLayout& state,
              int64_t batch) {
-  Program program{name, graph, batch, (batch + kVectorLanes - 1) / kVectorLanes * kVectorLanes, {}, {}, {}, 0};
+  Program program{name, graph, batch, (batch + kVectorLanes - 1) / kVectorLanes * kVectorLanes, graph.precision, {}, {}, {}, 0};
   const int kernel_count = static_cast<int>(kernels.size());
   std::vector<int> producer(graph.nodes.size(), -1);
   for (int k = 0; k < kernel_count; ++k) {

@@ -48,6 +48,7 @@ struct Program {
   std::string name;
   Graph graph;
   int64_t batch = 64, lanes = 64;     // rows, and rows rounded up to whole vectors
+  Precision precision = Precision::f32;
   std::vector<Kernel> kernels;        // in the order of the step
   std::vector<Placement> placements;  // by node; a view has its source's
   std::vector<Copy> copies;
