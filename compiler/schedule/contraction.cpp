@@ -17,6 +17,9 @@ namespace {
 /// Reductions longer than this are blocked, so that a block of both operands stays in the caches.
 constexpr int kLongReduction = 1024;
 constexpr int kReductionBlock = 96;
+/// Features of a task that goes through a long reduction by itself: long rows of its operand, and for two threads an even
+/// number of tasks.
+constexpr int kGroup = 144;
 /// Tasks of a loop over tiles: more would cost more than they balance.
 constexpr int kTasks = 48;
 
@@ -136,7 +139,7 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
     // A task owns a group of features for the whole reduction; its operand's block is read from the caches by every
     // tile.
     const int group =
-        tile * knobs.choose("tiles_per_task", divisors(features / tile, 256), divisor(features / tile, std::max(1, 192 / tile)));
+        tile * knobs.choose("tiles_per_task", divisors(features / tile, 256), divisor(features / tile, std::max(1, kGroup / tile)));
     output.split(f, g, gi, group).reorder(n, gi, g).vectorize(n, vector);
     if (knobs.choose("parallel", {"none", "tiles"}, features / group > 1 || worth_threads(kernel) ? "tiles" : "none") ==
         "tiles")

@@ -14,6 +14,8 @@ namespace {
 /// Multiply-adds for each element of the operands, below which reading, rounding and storing them takes as long as the
 /// half of the multiply-adds that it saves.
 constexpr int64_t kWorthRounding = 16;
+/// Tasks of one rounding: more would cost more than they balance.
+constexpr int kTasks = 16;
 
 /// The dimension of an operand that `loop` indexes, where it is the only one and the loop its only index.
 std::optional<size_t> plain_dimension(const std::vector<AffineIndex>& indices, size_t loop) {
@@ -130,7 +132,9 @@ std::optional<PairedLoop> bf16_products(KernelExpressions& kernel, NodeId anchor
 void RoundedOperand::compute_at_root(const Machine& machine, bool threads) {
   function.compute_root();
   vectorize(machine);
-  if (threads && storage_.size() > 1) function.parallel(storage_.back());
+  if (threads && storage_.size() > 1) {
+    function.parallel(storage_.back(), std::max(1, (extents_.back() + kTasks - 1) / kTasks), TailStrategy::GuardWithIf);
+  }
 }
 
 }  // namespace kiln
