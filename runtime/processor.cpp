@@ -25,7 +25,8 @@ bool processor_has(std::string_view feature) {
   }
   if (feature == "avx512_zen4" || feature == "avx512_zen5") {
     return __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vnni") &&
-           __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vpopcntdq");
+           __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("avx512vpopcntdq") &&
+           __builtin_cpu_supports("avx512bf16");
   }
 #endif
   (void)feature;

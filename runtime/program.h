@@ -83,6 +83,7 @@ struct kiln_model {
   const char* fingerprint; /* 16 hexadecimal digits over operators, shapes and attributes: a saved state fits or not */
   const char* compiler;    /* "Kiln 0.1.0, Halide 21.0.0, LLVM 22.1.8" */
   const char* target;      /* what the kernels need of the processor */
+  const char* precision;   /* of what contractions multiply: "f32", or "mixed" for bf16 with sums in f32 */
   uint64_t state_bytes;    /* trainable weights, then statistics, then optimizer state */
   uint64_t weight_bytes;   /* the leading part that prediction needs: weights and statistics */
   const struct kiln_parameter* parameters;

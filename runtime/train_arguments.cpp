@@ -50,7 +50,8 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
   CLI::App app(fmt::format("Trains the network {}.", model.name), name);
   app.footer(examples(name));
   app.set_version_flag("--version",
-                       fmt::format("{} ({}; {} for {})", name, KILN_VERSION, model.compiler, model.target));
+                       fmt::format("{} ({}; {} for {}, {})", name, KILN_VERSION, model.compiler, model.target,
+                                   model.precision));
   std::vector<std::pair<CLI::Option*, GivenOption>> lasting;  // those that decide the run's bits
   const auto lasts = [&](CLI::Option* option, const char* field) {
     lasting.push_back({option, {option->get_name(), field}});

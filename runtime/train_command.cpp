@@ -196,6 +196,8 @@ class TrainingRun {
   void print_introduction(const Trainer& trainer, const Dataset& dataset, const TestData& test) const {
     std::ostream& out = environment_.out;
     if (model_.summary && *model_.summary) out << model_.summary << '\n';
+    if (model_.precision == std::string_view("mixed"))
+      out << "Precision: mixed; products of bf16, sums, weights and updates in f32\n";
     const Split& split = trainer.split();
     out << fmt::format("Data: {} rows of {}: {} to train on, {}\n", dataset.rows, dataset.origin, split.training.count,
                        split.validation.count == 0 ? std::string("none to validate on")
@@ -221,6 +223,7 @@ class TrainingRun {
                                  {"fingerprint", model_.fingerprint},
                                  {"compiler", model_.compiler},
                                  {"target", model_.target},
+                                 {"precision", model_.precision},
                                  {"version", KILN_VERSION},
                                  {"data", {{"rows", dataset.rows}, {"origin", dataset.origin}}}};
     return json.dump(2) + "\n";

@@ -32,6 +32,7 @@ class DescriptorBuilder {
         text(model_.fingerprint),
         text(compiler_version()),
         text(model_.target),
+        text(to_string(model_.graph.precision)),
         u64(static_cast<uint64_t>(model_.state.bytes)),
         u64(static_cast<uint64_t>(model_.state.weight_bytes)),
         array(parameters),

@@ -78,7 +78,7 @@ std::string kernel_signature(const Program& program, const Kernel& kernel) {
     const Type& type = program.graph.node(id).type;
     return to_string(type.shape) + (type.element == ElementType::int32 ? "i" : "");
   };
-  std::string text = fmt::format("{} {}\n", program.batch, program.lanes);
+  std::string text = fmt::format("{} {} {}\n", program.batch, program.lanes, to_string(program.precision));
   for (NodeId leaf : kernel.leaves) {
     const Node& node = program.graph.node(leaf);
     text += fmt::format("{} = {} {}\n", number(leaf), type_of(leaf),

@@ -28,7 +28,7 @@ namespace {
 using namespace kiln;
 
 struct Options {
-  std::string out, target = "host", dump, kernel, schedule_file;
+  std::string out, target = "host", dump, kernel, schedule_file, precision;
   std::vector<std::string> schedule;
   bool list_schedules = false;
   double autotune_seconds = 0;
@@ -103,6 +103,13 @@ void dump(const Options& options, const Model& model) {
   }
 }
 
+/// The graph in the precision that was asked for, or its own.
+Graph graph_of(const Options& options) {
+  Graph graph = kiln_graph();
+  if (!options.precision.empty()) graph.precision = options.precision == "mixed" ? Precision::mixed : Precision::f32;
+  return graph;
+}
+
 /// Beside the graph's own file, where it can be kept with it: graphs/digits.schedule.
 std::string schedule_path(const Options& options, const Graph& graph) {
   if (!options.schedule_file.empty()) return options.schedule_file == "none" ? "" : options.schedule_file;
@@ -145,7 +152,7 @@ int autotune(const Options& options, const Model& model) {
 
 int compile(const Options& options) {
   const auto start = std::chrono::steady_clock::now();
-  Model model = scheduled(options, build_model(kiln_graph()));
+  Model model = scheduled(options, build_model(graph_of(options)));
   if (options.autotune_seconds > 0) return autotune(options, model);
   if (options.list_schedules) {
     std::cout << schedule_table(model, kernel_target(options.target));
@@ -177,6 +184,7 @@ int compile(const Options& options) {
   if (options.json) {
     std::cout << nlohmann::json{{"graph", model.name},
                                 {"fingerprint", model.fingerprint},
+                                {"precision", to_string(model.graph.precision)},
                                 {"kernels", kernels},
                                 {"state_bytes", model.state.bytes},
                                 {"object", (folder / (model.name + ".o")).string()},
@@ -202,6 +210,10 @@ int main(int argc, char** argv) {
   app.add_option("--out", options.out, "Folder for <graph>.o, <graph>.h and the pictures (default: generated/<graph>)");
   app.add_option("--target", options.target,
                  "Halide target of the kernels, such as x86-64-linux-avx2-fma (default: this machine)");
+  app.add_option("--precision", options.precision,
+                 "f32, or mixed: products of bf16 with sums in f32, where that pays (default: what the graph's train() "
+                 "says)")
+      ->check(CLI::IsMember({"f32", "mixed"}));
   app.add_option("--threads", options.threads, "Kernels compiled at a time (default: one for each processor)")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--dump", options.dump,

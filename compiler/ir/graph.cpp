@@ -13,6 +13,8 @@
 
 namespace kiln {
 
+const char* to_string(Precision precision) { return precision == Precision::mixed ? "mixed" : "f32"; }
+
 const char* to_string(Role role) {
   switch (role) {
     case Role::prepare:
@@ -148,6 +150,7 @@ void Graph::train(TrainingOptions options, Location location) {
   batch = options.batch;
   epochs = options.epochs;
   validation_split = options.validation_split;
+  precision = options.precision;
   train_location = location;
 }
 

@@ -97,12 +97,18 @@ struct Optimizer {
   double clip_value = 0, clip_norm = 0, global_clip_norm = 0;  // 0: off; Keras's clipvalue, clipnorm, global_clipnorm
 };
 
+/// What contractions are computed in. `mixed` rounds what they multiply to bf16 and adds the products up in f32, where
+/// that pays; weights, their updates and everything else stay f32, and so do saved states.
+enum class Precision { f32, mixed };
+const char* to_string(Precision precision);
+
 struct TrainingOptions {
   Tensor loss;
   Optimizer optimizer;
   int64_t batch = 64;
   int64_t epochs = 1;             // default of the trainer's --epochs
   double validation_split = 0.2;  // default of the trainer's --validation-split
+  Precision precision = Precision::f32;  // of all programs, prediction too; the compiler's --precision overrides it
 };
 
 /// A static computation graph: values only, nothing is executed. Passes take one and return another.
@@ -167,6 +173,7 @@ class Graph {
   int64_t batch = 64;
   int64_t epochs = 1;
   double validation_split = 0.2;
+  Precision precision = Precision::f32;
   Location train_location;
 };
 

@@ -1,6 +1,7 @@
 #include "lower/reference.h"
 
 #include "lower/affine.h"
+#include "lower/bf16.h"
 #include "lower/kernel.h"
 #include "ops/input.h"
 #include "ops/parameter.h"
@@ -48,7 +49,8 @@ class FuncOperands : public Operands {
   int64_t batch_;
 };
 
-Func define(const Graph& graph, const Node& node, const std::vector<Func>& funcs, const Expr& count, int64_t batch) {
+Func define(const Graph& graph, const Node& node, const std::vector<Func>& funcs, const Expr& count, int64_t batch,
+            bool rounded) {
   const Shape shape = node.type.shape;
   Index at;
   std::vector<Var> vars;
@@ -87,7 +89,11 @@ Func define(const Graph& graph, const Node& node, const std::vector<Func>& funcs
       }
       return Halide::select(read.inside, operands.read(operand, read.position), Expr(0.0));
     };
-    f(order) += read(0, c.left) * read(1, c.right);
+    const auto factor = [&](int operand, const std::vector<AffineIndex>& indices) {
+      const Expr value = read(operand, indices);
+      return rounded ? Halide::cast<double>(from_bf16(to_bf16(Halide::cast<float>(value)))) : value;
+    };
+    f(order) += factor(0, c.left) * factor(1, c.right);
   } else if (definition.fold == Fold::none) {
     f(order) = definition.value(operands, at, {});
   } else {
@@ -115,7 +121,7 @@ void for_each_element(const Shape& shape, int64_t batch, Visit visit) {
 
 }  // namespace
 
-Reference::Reference(const Graph& graph, std::vector<NodeId> results, int64_t batch)
+Reference::Reference(const Graph& graph, std::vector<NodeId> results, int64_t batch, const std::set<NodeId>& rounded)
     : parts_(new Parts{graph, std::move(results), batch, {}, {}, {}, {}, {}, {}, {}}) {
   Parts& p = *parts_;
   std::vector<bool> live(p.graph.nodes.size(), false);
@@ -143,7 +149,7 @@ Reference::Reference(const Graph& graph, std::vector<NodeId> results, int64_t ba
       f = image;
       continue;
     } else {
-      f = define(p.graph, node, p.funcs, Expr(p.count), batch);
+      f = define(p.graph, node, p.funcs, Expr(p.count), batch, rounded.count(node.id) > 0);
     }
     f.compute_root();
     const auto extents = storage_extents(node.type.shape, batch);

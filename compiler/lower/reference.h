@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 
 #include "ir/graph.h"
 
@@ -17,7 +18,8 @@ struct ReferenceOptions {
 /// every fused and scheduled program is compared with.
 class Reference {
  public:
-  Reference(const Graph& graph, std::vector<NodeId> results, int64_t batch);
+  /// Contractions in `rounded` multiply their operands rounded to bf16, as mixed precision does.
+  Reference(const Graph& graph, std::vector<NodeId> results, int64_t batch, const std::set<NodeId>& rounded = {});
   ~Reference();
   Reference(Reference&&) noexcept;
 

@@ -117,6 +117,7 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
   program.graph = graph;
   program.batch = batch;
   program.lanes = lanes;
+  program.precision = graph.precision;
   const int kernel_count = static_cast<int>(kernels.size());
   std::vector<int> producer(graph.nodes.size(), -1);
   for (int k = 0; k < kernel_count; ++k) {

@@ -13,6 +13,7 @@ Graph without_nodes(const Graph& graph) {
   result.batch = graph.batch;
   result.epochs = graph.epochs;
   result.validation_split = graph.validation_split;
+  result.precision = graph.precision;
   result.train_location = graph.train_location;
   return result;
 }

@@ -1,4 +1,6 @@
 #include "lower/affine.h"
+#include "lower/bf16.h"
+#include "schedule/dot_product.h"
 #include "schedule/recipe.h"
 
 namespace kiln {
@@ -15,6 +17,9 @@ namespace {
 /// Reductions longer than this are blocked, so that a block of both operands stays in the caches.
 constexpr int kLongReduction = 1024;
 constexpr int kReductionBlock = 96;
+/// Features of a task that goes through a long reduction by itself: long rows of its operand, and for two threads an even
+/// number of tasks.
+constexpr int kGroup = 144;
 /// Tasks of a loop over tiles: more would cost more than they balance.
 constexpr int kTasks = 48;
 
@@ -64,10 +69,12 @@ std::vector<int> tile_sizes(int extent, int limit, bool overlap) {
 void parallel_tiles(Func& output, const Var& loop, int tiles, bool standard, Knobs& knobs) {
   if (!knobs.choose("parallel", {"none", "tiles"}, standard ? "tiles" : "none").starts_with("tiles")) return;
   const int task = knobs.choose("tiles_per_task", range(1, tiles), std::max(1, tiles / kTasks));
-  if (task > 1)
-    output.parallel(loop, task, TailStrategy::GuardWithIf);
-  else
+  if (task > 1) {
+    const Var tasks("tasks");
+    output.split(loop, tasks, loop, task, TailStrategy::GuardWithIf).parallel(tasks);
+  } else {
     output.parallel(loop);
+  }
 }
 
 }  // namespace
@@ -80,6 +87,11 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
   const Var n = loops.storage[0], f = loops.storage.size() > 1 ? loops.storage[1] : Var("none");
   const int features = loops.storage.size() > 1 ? loops.extents[1] : 1;
 
+  const auto pair = bf16_products(kernel, anchor, knobs);
+  std::optional<RoundedProduct> rounded;
+  if (pair) rounded.emplace(kernel, anchor, *pair);
+  const int of_rows = has_batch(kernel.node(kernel.node(anchor).inputs[0]).type.shape) ? 0 : 1;
+
   const int standard_vectors = machine.accumulators >= 24 ? 4 : 2;
   const int vectors = knobs.choose("vectors", divisors(lanes / vector, 8), divisor(lanes / vector, standard_vectors));
   const int limit = std::max(1, std::min(machine.accumulators / vectors, 12));
@@ -90,18 +102,19 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
   int block = 0;
   if (long_reduction) {
     const int length = static_cast<int>(c.extents.back());
-    const int standard = length >= kLongReduction && !uneven ? divisor(length, kReductionBlock) : 0;
+    const int step = pair ? 2 : 1;  // blocks of whole pairs
+    const int largest = step * divisor(length / step, kReductionBlock / step);
+    const int standard = length >= kLongReduction && !uneven && largest >= kReductionBlock / 2 ? largest : 0;
     std::vector<int> legal = {0};
     for (int d : divisors(length, 512)) {
-      if (d >= 16) legal.push_back(d);
+      if (d >= 16 && d % step == 0) legal.push_back(d);
     }
-    block = knobs.choose("block", legal, standard >= kReductionBlock / 2 ? standard : 0);
+    block = knobs.choose("block", legal, standard);
   }
   const int tile = knobs.choose("tile", tile_sizes(features, std::max(2 * limit, 12), block == 0),
                                 uneven && block == 0 ? limit : divisor(features, limit));
   const TailStrategy tail = features % tile == 0 ? TailStrategy::Auto : TailStrategy::ShiftInwards;
 
-  const RDom r = summed_domain(c, 0);
   const Var ni("ni"), fi("fi");
   std::vector<Halide::VarOrRVar> rest;
   for (size_t d = 2; d < loops.storage.size(); ++d) rest.emplace_back(loops.storage[d]);
@@ -109,7 +122,7 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
   if (block > 0) {
     // Sums of one block at a time are added to a result in memory: out = epilogue(sum over blocks).
     const int blocks = static_cast<int>(c.extents.back()) / block;
-    const RDom ro(0, blocks), ri(0, block);
+    const RDom ro(0, blocks), ri = pair ? RDom(0, 2, 0, block / 2) : RDom(0, block);
     const Var b("b"), g("g"), gi("gi");
     Func acc("acc"), sum("sum");
     std::vector<Expr> at(loops.storage.begin(), loops.storage.end());
@@ -117,10 +130,10 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
     at_b.emplace_back(b);
     at_ro.emplace_back(ro);
     Index index = loops.at;
-    index.emplace_back(b * block + ri);
+    index.emplace_back(pair ? b * (block / 2) + ri[1] : b * block + ri);
     Expr where;
     acc(at_b) = 0.f;
-    acc(at_b) += product(kernel, anchor, index, &where);
+    acc(at_b) += pair ? rounded->term(kernel, anchor, index, ri[0], &where) : product(kernel, anchor, index, &where);
     sum(loops.storage) = 0.f;
     sum(loops.storage) += acc(at_ro);
     bind_to(kernel, anchor, sum);
@@ -128,7 +141,7 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
     // A task owns a group of features for the whole reduction; its operand's block is read from the caches by every
     // tile.
     const int group = tile * knobs.choose("tiles_per_task", divisors(features / tile, 256),
-                                          divisor(features / tile, std::max(1, 192 / tile)));
+                                          divisor(features / tile, std::max(1, kGroup / tile)));
     output.split(f, g, gi, group).reorder(n, gi, g).vectorize(n, vector);
     if (knobs.choose("parallel", {"none", "tiles"}, features / group > 1 || worth_threads(kernel) ? "tiles" : "none") ==
         "tiles")
@@ -142,13 +155,24 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
         .unroll(ni)
         .unroll(fi);
     acc.compute_at(sum, n).vectorize(n, vector).unroll(n).unroll(f);
-    acc.update().reorder(n, f, ri.x, b).vectorize(n, vector).unroll(n).unroll(f);
+    if (pair) {
+      acc.update().reorder(ri.x, n, f, ri.y, b).atomic().vectorize(ri.x);
+      rounded->operands[of_rows].compute_at_root(machine, worth_threads(kernel));
+      rounded->operands[1 - of_rows].function.compute_at(sum, ro.x);
+      rounded->operands[1 - of_rows].vectorize(machine);
+    } else {
+      acc.update().reorder(n, f, ri.x, b);
+    }
+    acc.update().vectorize(n, vector).unroll(n).unroll(f);
     return {output};
   }
 
   Func acc("acc");
   Expr where;
-  const Expr term = product(kernel, anchor, all_loops(loops.at, r), &where);
+  const RDom r = pair ? paired_domain(c, pair->loop, static_cast<int>(c.extents[pair->loop] / 2)) : summed_domain(c, 0);
+  const Expr term =
+      pair ? rounded->term(kernel, anchor, paired_loops(c, pair->loop, loops.at, r, r[1]), r[0], &where)
+           : product(kernel, anchor, all_loops(loops.at, r), &where);
   RDom guarded = r;
   if (where.defined()) guarded.where(where);
   acc(loops.storage) = 0.f;
@@ -182,11 +206,25 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
   if (features > 1) acc.unroll(f);
   std::vector<Halide::VarOrRVar> update_order = {n};
   if (features > 1) update_order.emplace_back(f);
-  for (int d = 0; d < r.dimensions(); ++d) update_order.emplace_back(RVar(r[d]));
+  for (int d = pair ? 1 : 0; d < r.dimensions(); ++d) update_order.emplace_back(RVar(r[d]));
+  if (pair) update_order.insert(update_order.begin(), RVar(r[0]));
   auto update = acc.update();
-  update.reorder(update_order).vectorize(n, vector).unroll(n);
+  update.reorder(update_order);
+  if (pair) update.atomic().vectorize(RVar(r[0]));
+  update.vectorize(n, vector).unroll(n);
   if (features > 1) update.unroll(f);
-  if (r.dimensions() > 0 && c.extents.back() == 1 && r.dimensions() > 1 && c.extents[c.extents.size() - 2] <= 8 &&
+  if (pair) {
+    rounded->operands[of_rows].compute_at_root(machine, worth_threads(kernel));
+    // A dense layer's weights are read once, a tile of features at a time; a convolution's by every pixel.
+    RoundedOperand& weights = rounded->operands[1 - of_rows];
+    if (rest.empty() && features > 1) {
+      weights.function.compute_at(output, f);
+      weights.vectorize(machine);
+    } else {
+      weights.compute_at_root(machine, false);
+    }
+  }
+  if (!pair && r.dimensions() > 0 && c.extents.back() == 1 && r.dimensions() > 1 && c.extents[c.extents.size() - 2] <= 8 &&
       !where.defined()) {
     update.unroll(RVar(r[1]));  // one channel: a row of the kernel at once
   }
@@ -224,10 +262,21 @@ Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor, const Machi
   const Var row("row");
   Func transposed("transposed"), sum("sum");
   const Expr inside = Halide::min(v, inner - 1);  // vectors at the tail read on
-  transposed(v, row) = kernel.value(wide, {row, even ? Expr(v) : inside});
-  const RDom r(0, lanes);
+  const Expr column = even ? Expr(v) : inside;
+  const auto pair = bf16_products(kernel, anchor, knobs);
+  const Var which("which");
+  std::optional<RoundedOperand> rounded;  // the operand that is not transposed
+  RDom r(0, lanes);
   sum(v, u) = 0.f;
-  sum(v, u) += transposed(v, r) * kernel.value(broadcast, {r, u});
+  if (pair) {
+    r = RDom(0, 2, 0, lanes / 2);
+    rounded.emplace(kernel, broadcast, 0);
+    transposed(which, v, row) = to_bf16(kernel.value(wide, {2 * row + which, column}));
+    sum(v, u) += Halide::cast<float>(transposed(r.x, v, r.y)) * rounded->at({r.y, u}, r.x);
+  } else {
+    transposed(v, row) = kernel.value(wide, {row, column});
+    sum(v, u) += transposed(v, r) * kernel.value(broadcast, {r, u});
+  }
   bind_to(kernel, anchor, sum);
   Func output = define_output(kernel, loops);
 
@@ -253,11 +302,24 @@ Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor, const Machi
       .unroll(vi)
       .unroll(ui);
   sum.compute_at(output, vo).vectorize(v, vector).unroll(v).unroll(u);
-  sum.update().reorder(v, u, r.x).vectorize(v, vector).unroll(v).unroll(u);
+  if (pair) {
+    sum.update().reorder(r.x, v, u, r.y).atomic().vectorize(r.x);
+    rounded->function.compute_at(output, uo);
+    rounded->vectorize(machine);
+    transposed.bound(which, 0, 2).reorder(which, v, row).unroll(which);
+  } else {
+    sum.update().reorder(v, u, r.x);
+  }
+  sum.update().vectorize(v, vector).unroll(v).unroll(u);
   transposed.compute_root();
   if (even) {
     const Var to("to"), ti("ti");
-    transposed.split(v, to, ti, vector).reorder(ti, row, to).vectorize(ti).unroll(row, 4);
+    transposed.split(v, to, ti, vector).vectorize(ti);
+    if (pair)
+      transposed.reorder(which, ti, row, to);
+    else
+      transposed.reorder(ti, row, to);
+    transposed.unroll(row, 4);
   }
   parallel_tiles(output, uo, outer / tile, worth_threads(kernel), knobs);
   // The next tile of everything streamed: the weights and their state.
@@ -277,10 +339,13 @@ Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor, const Mach
 
   // acc(lane, result) sums rows lane, lane + vector, ...; the domain's batch loop counts vectors.
   const Var lane("lane");
-  RDom r = summed_domain(c, lanes / vector);
-  Index index = all_loops(loops.at, r);
-  int batch_dimension = -1;
-  for (size_t i = c.output_rank; i < c.loops.size(); ++i) {
+  const auto pair = bf16_products(kernel, anchor, knobs, 2 * vector);
+  std::optional<RoundedProduct> rounded;
+  if (pair) rounded.emplace(kernel, anchor, *pair);
+  RDom r = pair ? paired_domain(c, pair->loop, lanes / vector / 2) : summed_domain(c, lanes / vector);
+  Index index = pair ? paired_loops(c, pair->loop, loops.at, r, lane + vector * r[1]) : all_loops(loops.at, r);
+  int batch_dimension = pair ? 1 : -1;
+  for (size_t i = c.output_rank; i < c.loops.size() && !pair; ++i) {
     if (c.extents[i] != kBatch) continue;
     batch_dimension = static_cast<int>(c.loops.size() - 1 - i);
     index[i] = lane + vector * index[i];
@@ -289,7 +354,8 @@ Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor, const Mach
   std::vector<Expr> acc_at = {lane};
   for (const Var& v : loops.storage) acc_at.emplace_back(v);
   Expr where;
-  const Expr term = product(kernel, anchor, index, &where);
+  const Expr term =
+      pair ? rounded->term(kernel, anchor, index, r[0], &where) : product(kernel, anchor, index, &where);
   if (where.defined()) r.where(where);
   acc(acc_at) = 0.f;
   acc(acc_at) += term;
@@ -365,12 +431,18 @@ Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor, const Mach
     update.parallel(loops.storage[task]);
 
   if (batch_dimension >= 0) acc_order.emplace_back(RVar(r[batch_dimension]));
-  for (int d = 0; d < r.dimensions(); ++d) {
+  for (int d = pair ? 1 : 0; d < r.dimensions(); ++d) {
     if (d != batch_dimension) acc_order.emplace_back(RVar(r[d]));
   }
+  if (pair) acc_order.insert(acc_order.begin(), RVar(r[0]));
   acc.compute_at(sum, loops.storage[0]).vectorize(lane);
   auto acc_update = acc.update();
-  acc_update.reorder(acc_order).vectorize(lane);
+  acc_update.reorder(acc_order);
+  if (pair) {
+    acc_update.atomic().vectorize(RVar(r[0]));
+    for (RoundedOperand& operand : rounded->operands) operand.compute_at_root(machine, threads);
+  }
+  acc_update.vectorize(lane);
   for (size_t d = 0; d < loops.storage.size(); ++d) {
     if (tiles[d] == 1) continue;
     acc.unroll(loops.storage[d]);

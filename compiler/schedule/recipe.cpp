@@ -1,6 +1,7 @@
 #include "schedule/recipe.h"
 
 #include "lower/affine.h"
+#include "schedule/dot_product.h"
 #include "schedule/winograd.h"
 
 namespace kiln {
@@ -25,7 +26,10 @@ Recipe apply(KernelExpressions& kernel, const Machine& machine, Knobs& knobs) {
     if (has_batch(kernel.node(anchor).type.shape)) {
       std::vector<std::string> legal = {"rows"};
       if (stride_one_convolution(kernel, c, anchor)) legal.emplace_back("winograd");
-      const std::string recipe = knobs.choose("recipe", legal, winograd_pays(kernel, c, anchor) ? "winograd" : "rows");
+      // Dot products of bf16 double the multiply-adds of every product; Winograd saves less, and its transforms would
+      // magnify the rounding.
+      const bool winograd = winograd_pays(kernel, c, anchor) && !paired_loop(kernel, anchor);
+      const std::string recipe = knobs.choose("recipe", legal, winograd ? "winograd" : "rows");
       return recipe == "rows" ? contraction_over_rows(kernel, anchor, machine, knobs)
                               : contraction_by_winograd(kernel, anchor, machine, knobs);
     }
@@ -68,6 +72,12 @@ Machine machine_of(const Halide::Target& target) {
 }
 
 ScheduledKernel schedule(const Program& program, const Kernel& kernel, const Halide::Target& target) {
+  if (program.precision == Precision::mixed && !has_dot_products(target)) {
+    throw UserError(fmt::format(
+        "mixed precision needs a processor with dot products of bf16 ({}), which the target {} lacks; compile with "
+        "--precision f32",
+        "avx512_zen4, avx512_zen5 or avx512_sapphirerapids", target.to_string()));
+  }
   KernelExpressions expressions(program, kernel);
   Knobs knobs(kernel.name, kernel.schedule);
   Recipe recipe = apply(expressions, machine_of(target), knobs);

@@ -207,6 +207,7 @@ constexpr kiln_model model_of(const char* name, const char* fingerprint) {
           .fingerprint = fingerprint,
           .compiler = "by hand",
           .target = "any processor",
+          .precision = "f32",
           .state_bytes = R::kStateBytes,
           .weight_bytes = R::kWeightBytes,
           .parameters = R::kParameters,

@@ -15,6 +15,7 @@ kiln_model model() {
   model.name = "toy";
   model.compiler = "Kiln 0.1.0";
   model.target = "any";
+  model.precision = "mixed";
   model.learning_rate = 1e-3f;
   model.validation_split = 0.2f;
   model.epochs = 50;
@@ -65,6 +66,7 @@ TEST(TrainArguments, HelpAndVersionGoToTheOutput) {
   EXPECT_NE(help.str().find("toy_train --train train.csv --test test.csv"), std::string::npos);
   EXPECT_FALSE(parse_train_arguments({"--version"}, model(), version));
   EXPECT_EQ(version.str().substr(0, 10), "toy_train ");
+  EXPECT_NE(version.str().find("mixed"), std::string::npos) << version.str();
 }
 
 TEST(TrainArguments, ContradictionsAreNamed) {

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <random>
 
+#include "codegen/kernel_bitcode.h"
 #include "lower/reference.h"
 #include "ops/input.h"
 #include "ops/one_hot.h"
@@ -22,6 +23,17 @@ int run_serially(void* context, int (*task)(void*, int, uint8_t*), int begin, in
 void* allocate(void*, uint64_t bytes) { return std::aligned_alloc(64, (bytes + 127) / 64 * 64); }
 
 void release(void*, void* pointer) { std::free(pointer); }
+
+/// The contractions that the program multiplies in bf16.
+std::set<NodeId> rounded_contractions(const Program& program) {
+  std::set<NodeId> rounded;
+  for (const Kernel& kernel : program.kernels) {
+    for (const Knob& knob : kernel_knobs(program, kernel, kernel_target("host"))) {
+      if (knob.name == "products" && knob.value == "bf16") rounded.insert(kernel.anchors[0]);
+    }
+  }
+  return rounded;
+}
 
 }  // namespace
 
@@ -95,7 +107,7 @@ std::vector<Difference> compare_with_reference(const Model& model, const std::st
     names.push_back(std::get<std::string>(graph.node(update.parameter).attributes.at("name")));
   }
   const ReferenceOptions options = {.count = count, .seed = seed, .step = 3, .learning_rate = 1e-3};
-  const auto expected = Reference(graph, results, program->batch).run(values, options);
+  const auto expected = Reference(graph, results, program->batch, rounded_contractions(*program)).run(values, options);
 
   const kiln_scalars scalars = {static_cast<float>(options.learning_rate), options.step, options.seed, static_cast<int32_t>(count)};
   if (compiled->prepare != nullptr) compiled->prepare(nullptr, arena.data(), state.data(), &scalars);
