@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define KILN_MODEL_VERSION 1
+#define KILN_MODEL_VERSION 2
 
 enum kiln_element { KILN_F32 = 0, KILN_I32 = 1 };
 enum kiln_initializer { KILN_CONSTANT = 0, KILN_UNIFORM = 1, KILN_NORMAL = 2 };
@@ -95,6 +95,7 @@ struct kiln_model {
   const char* svg;
   const char* gradient_dot; /* and of its gradient graph */
   const char* gradient_svg;
+  const struct kiln_model* next; /* the same graph for a less capable processor, or null; state and results fit both */
 };
 
 /* The one symbol that the object defines for others: <name>_model, declared in <name>.h. The runtime's tools take the
