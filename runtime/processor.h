@@ -14,4 +14,8 @@ bool processor_has(std::string_view feature);
 /// the processor that it lacks: better a sentence than an illegal instruction.
 void require_processor(const kiln_model& model, bool (*has)(std::string_view feature) = processor_has);
 
+/// Of a model's variants for several processors, the first whose kernels this processor can run; where there is none,
+/// the least demanding one, which require_processor() then refuses.
+const kiln_model& model_for_processor(const kiln_model& first, bool (*has)(std::string_view feature) = processor_has);
+
 }  // namespace kiln

@@ -100,6 +100,7 @@ struct kiln_model {
   const char* svg;
   const char* gradient_dot; /* and of its gradient graph */
   const char* gradient_svg;
+  const struct kiln_model* next; /* the same graph for a less capable processor, or null; state and results fit both */
 };
 
 /* The one symbol that the object defines for others: <name>_model, declared in <name>.h. The runtime's tools take the

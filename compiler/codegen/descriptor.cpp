@@ -17,7 +17,8 @@ class DescriptorBuilder {
   DescriptorBuilder(llvm::Module& module, const Model& model)
       : module_(module), model_(model), context_(module.getContext()) {}
 
-  void build(const std::vector<StepFunctions>& functions) {
+  /// The model's table; `next` is that of the next variant, or null.
+  llvm::GlobalVariable* build(const std::vector<StepFunctions>& functions, llvm::Constant* next) {
     std::vector<llvm::Constant*> parameters;
     for (NodeId id : model_.state.parameters) parameters.push_back(parameter(model_.state_graph.node(id)));
     std::map<std::string, llvm::Constant*> programs;
@@ -51,9 +52,9 @@ class DescriptorBuilder {
         text(model_.svg),
         text(model_.gradient_dot),
         text(model_.gradient_svg),
+        next == nullptr ? null() : next,
     });
-    new llvm::GlobalVariable(module_, model->getType(), true, llvm::GlobalValue::ExternalLinkage, model,
-                             model_.name + "_model");
+    return new llvm::GlobalVariable(module_, model->getType(), true, llvm::GlobalValue::PrivateLinkage, model);
   }
 
  private:
@@ -68,7 +69,10 @@ class DescriptorBuilder {
     return llvm::ConstantStruct::getAnon(context_, fields);
   }
   llvm::Constant* global(llvm::Constant* value) {
-    return new llvm::GlobalVariable(module_, value->getType(), true, llvm::GlobalValue::PrivateLinkage, value);
+    auto* variable =
+        new llvm::GlobalVariable(module_, value->getType(), true, llvm::GlobalValue::PrivateLinkage, value);
+    variable->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);  // variants say much the same: kept once
+    return variable;
   }
   llvm::Constant* text(const std::string& value) { return global(llvm::ConstantDataArray::getString(context_, value)); }
   llvm::Constant* array(const std::vector<llvm::Constant*>& values) {
@@ -142,8 +146,12 @@ class DescriptorBuilder {
 
 }  // namespace
 
-void build_descriptor(llvm::Module& module, const Model& model, const std::vector<StepFunctions>& functions) {
-  DescriptorBuilder(module, model).build(functions);
+void build_descriptor(llvm::Module& module, const std::vector<Model>& variants,
+                      const std::vector<std::vector<StepFunctions>>& functions) {
+  llvm::GlobalVariable* model = nullptr;
+  for (size_t v = variants.size(); v-- > 0;) model = DescriptorBuilder(module, variants[v]).build(functions[v], model);
+  model->setName(variants[0].name + "_model");
+  model->setLinkage(llvm::GlobalValue::ExternalLinkage);
 }
 
 }  // namespace kiln

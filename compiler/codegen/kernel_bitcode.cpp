@@ -54,13 +54,6 @@ auto guarded(const Kernel& kernel, Work work) {
 
 }  // namespace
 
-std::string kernel_target(const std::string& requested) {
-  Halide::Target target = requested == "host" ? Halide::get_host_target() : Halide::Target(requested);
-  target.set_features({Halide::Target::NoRuntime, Halide::Target::NoAsserts, Halide::Target::NoBoundsQuery,
-                       Halide::Target::UserContext});
-  return target.to_string();
-}
-
 std::string kernel_bitcode(const Program& program, const Kernel& kernel, const std::string& symbol,
                            const std::string& target) {
   return guarded(kernel, [&] {

@@ -3,12 +3,10 @@
 #include <string>
 
 #include "codegen/model.h"
+#include "codegen/target.h"  // IWYU pragma: export
 #include "schedule/knobs.h"
 
 namespace kiln {
-
-/// The Halide target of generated kernels: no runtime and no checks of its own, a user context in every call.
-std::string kernel_target(const std::string& requested);
 
 /// One kernel through Halide: LLVM bitcode that defines `symbol`.
 std::string kernel_bitcode(const Program& program, const Kernel& kernel, const std::string& symbol,

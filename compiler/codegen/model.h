@@ -14,21 +14,26 @@ struct Model {
   Graph state_graph;  // whose parameters make up the state
   StateLayout state;
   std::vector<Program> programs;  // "train", "evaluate", "predict", "predict_one"
-  std::string fingerprint, target;
+  std::string fingerprint;
+  std::string target;  // of the kernels: what kernel_target() returned
   std::string summary, summary_json, dot, svg, gradient_dot, gradient_svg;
 };
 
 struct CompileOptions {
-  std::string target = "host";  // a Halide target, or "host"
+  std::string target = "host";  // one that kernel_target() takes
   int threads = 0;              // compiling kernels in parallel; 0: one for each processor
 };
 
 /// Compiles every kernel through Halide, links them with the static step by LLVM and returns the object file's bytes.
 std::string compile_object(const Model& model, const CompileOptions& options);
 
+/// One object for several processors. The variants are the same graph for the targets in their `target`, the most
+/// capable first; <name>_model is the first, and each knows the next (runtime/program.h). `options.target` is not read.
+std::string compile_object(const std::vector<Model>& variants, const CompileOptions& options);
+
 /// The same module as text, after linking: for people.
-std::string compile_assembly(const Model& model, const CompileOptions& options);
-std::string compile_llvm(const Model& model, const CompileOptions& options);
+std::string compile_assembly(const std::vector<Model>& variants, const CompileOptions& options);
+std::string compile_llvm(const std::vector<Model>& variants, const CompileOptions& options);
 
 /// The header that declares <name>_model.
 std::string model_header(const Model& model);

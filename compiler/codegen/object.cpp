@@ -11,6 +11,7 @@
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Target/TargetMachine.h>
 #include <llvm/TargetParser/Triple.h>
+#include <llvm/Transforms/IPO/ConstantMerge.h>
 #include <llvm/Transforms/IPO/GlobalDCE.h>
 #include <llvm/Transforms/IPO/Internalize.h>
 
@@ -125,41 +126,28 @@ void rename_runtime_calls(llvm::Module& module) {
   }
 }
 
-std::string module_flag(const llvm::Module& module, const char* name) {
-  const auto* text = llvm::dyn_cast_or_null<llvm::MDString>(module.getModuleFlag(name));
-  return text == nullptr ? "" : text->getString().str();
-}
-
 struct LinkedModule {
   std::unique_ptr<llvm::LLVMContext> context = std::make_unique<llvm::LLVMContext>();
   std::unique_ptr<llvm::Module> module;
   std::unique_ptr<llvm::TargetMachine> machine;
 };
 
-LinkedModule link(const Model& model, const CompileOptions& options) {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    llvm::InitializeAllTargetInfos();
-    llvm::InitializeAllTargets();
-    llvm::InitializeAllTargetMCs();
-    llvm::InitializeAllAsmPrinters();
-  });
-  const std::string target = kernel_target(options.target);
+/// Adds one variant's kernels to the module, with their steps. Halide's functions say themselves which processor they
+/// are for. `suffix` keeps the symbols of variants apart.
+std::vector<StepFunctions> link_variant(LinkedModule& linked, const Model& model, const std::string& suffix,
+                                        int threads) {
   std::vector<KernelJob> jobs;
   std::vector<std::vector<std::string>> symbols;
   for (const Program& program : model.programs) {
     symbols.emplace_back();
     for (const Kernel& kernel : program.kernels) {
-      symbols.back().push_back(symbol_of(model, program, kernel));
+      symbols.back().push_back(symbol_of(model, program, kernel) + suffix);
       jobs.push_back({&program, &kernel, symbols.back().back()});
     }
   }
-  const std::vector<Compilation> compiled = compile_all(jobs, target, options.threads);
+  const std::vector<Compilation> compiled = compile_all(jobs, model.target, threads);
 
-  LinkedModule linked;
-  linked.module = std::make_unique<llvm::Module>(model.name, *linked.context);
   llvm::Linker linker(*linked.module);
-  std::string processor, features;
   for (KernelJob& job : jobs) {
     auto parsed =
         llvm::parseBitcodeFile(llvm::MemoryBufferRef(compiled[job.compiled].bitcode, job.symbol), *linked.context);
@@ -167,12 +155,12 @@ LinkedModule link(const Model& model, const CompileOptions& options) {
       throw InternalError(
           fmt::format("{}: LLVM cannot read Halide's bitcode: {}", job.symbol, llvm::toString(parsed.takeError())));
     std::unique_ptr<llvm::Module> module = std::move(*parsed);
-    processor = module_flag(*module, "halide_mcpu_target");
-    features = module_flag(*module, "halide_mattrs");
     if (linked.module->getTargetTriple().empty()) {
       linked.module->setTargetTriple(module->getTargetTriple());
       linked.module->setDataLayout(module->getDataLayout());
     }
+    // Flags for Halide's own code generator, which differ between variants.
+    if (llvm::NamedMDNode* flags = module->getModuleFlagsMetadata()) module->eraseNamedMetadata(flags);
     // Only the kernel itself is wanted, not Halide's wrapper and metadata.
     llvm::internalizeModule(*module, [&](const llvm::GlobalValue& value) { return value.getName() == kKernel; });
     for (llvm::Function& function : *module) {
@@ -182,19 +170,38 @@ LinkedModule link(const Model& model, const CompileOptions& options) {
     add_debug_lines(*module, job.program->graph.node(job.kernel->anchors[0]).location);
     if (linker.linkInModule(std::move(module))) throw InternalError(job.symbol + ": LLVM cannot link it");
   }
-  llvm::Module& module = *linked.module;
   std::vector<StepFunctions> functions;
   for (size_t p = 0; p < model.programs.size(); ++p)
-    functions.push_back(build_step(module, model.programs[p], symbols[p]));
-  build_descriptor(module, model, functions);
+    functions.push_back(build_step(*linked.module, model.programs[p], symbols[p]));
+  return functions;
+}
+
+LinkedModule link(const std::vector<Model>& variants, const CompileOptions& options) {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    llvm::InitializeAllTargetInfos();
+    llvm::InitializeAllTargets();
+    llvm::InitializeAllTargetMCs();
+    llvm::InitializeAllAsmPrinters();
+  });
+  LinkedModule linked;
+  linked.module = std::make_unique<llvm::Module>(variants[0].name, *linked.context);
+  std::vector<std::vector<StepFunctions>> functions;
+  for (size_t v = 0; v < variants.size(); ++v) {
+    const std::string suffix = v == 0 ? "" : fmt::format("_variant{}", v + 1);
+    functions.push_back(link_variant(linked, variants[v], suffix, options.threads));
+  }
+  llvm::Module& module = *linked.module;
+  build_descriptor(module, variants, functions);
   rename_runtime_calls(module);
-  llvm::internalizeModule(module,
-                          [&](const llvm::GlobalValue& value) { return value.getName() == model.name + "_model"; });
+  llvm::internalizeModule(
+      module, [&](const llvm::GlobalValue& value) { return value.getName() == variants[0].name + "_model"; });
 
   std::string problem;
   const llvm::Target* found = llvm::TargetRegistry::lookupTarget(module.getTargetTriple(), problem);
   if (found == nullptr) throw InternalError(problem);
-  linked.machine.reset(found->createTargetMachine(module.getTargetTriple(), processor, features, llvm::TargetOptions(),
+  // Of the plain processor: kernels say what more they use, and the steps between them only call.
+  linked.machine.reset(found->createTargetMachine(module.getTargetTriple(), "", "", llvm::TargetOptions(),
                                                   llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
   // Halide has optimised the kernels; what is left is to drop the unused and to fold the step around them.
   llvm::LoopAnalysisManager loops;
@@ -208,6 +215,7 @@ LinkedModule link(const Model& model, const CompileOptions& options) {
   passes.registerLoopAnalyses(loops);
   passes.crossRegisterProxies(loops, function_analyses, components, modules);
   llvm::ModulePassManager manager;
+  manager.addPass(llvm::ConstantMergePass());
   manager.addPass(llvm::GlobalDCEPass());
   manager.run(module, modules);
 
@@ -230,15 +238,21 @@ std::string emit(LinkedModule linked, llvm::CodeGenFileType kind) {
 }  // namespace
 
 std::string compile_object(const Model& model, const CompileOptions& options) {
-  return emit(link(model, options), llvm::CodeGenFileType::ObjectFile);
+  Model variant = model;
+  variant.target = kernel_target(options.target);
+  return compile_object(std::vector<Model>{std::move(variant)}, options);
 }
 
-std::string compile_assembly(const Model& model, const CompileOptions& options) {
-  return emit(link(model, options), llvm::CodeGenFileType::AssemblyFile);
+std::string compile_object(const std::vector<Model>& variants, const CompileOptions& options) {
+  return emit(link(variants, options), llvm::CodeGenFileType::ObjectFile);
 }
 
-std::string compile_llvm(const Model& model, const CompileOptions& options) {
-  const LinkedModule linked = link(model, options);
+std::string compile_assembly(const std::vector<Model>& variants, const CompileOptions& options) {
+  return emit(link(variants, options), llvm::CodeGenFileType::AssemblyFile);
+}
+
+std::string compile_llvm(const std::vector<Model>& variants, const CompileOptions& options) {
+  const LinkedModule linked = link(variants, options);
   std::string text;
   llvm::raw_string_ostream stream(text);
   linked.module->print(stream, nullptr);

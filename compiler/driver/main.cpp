@@ -12,6 +12,7 @@
 #include "codegen/kernel_bitcode.h"
 #include "codegen/model.h"
 #include "codegen/schedule_requests.h"
+#include "codegen/target.h"
 #include "driver/documentation.h"
 #include "driver/picture.h"
 #include "driver/pipeline.h"
@@ -63,11 +64,18 @@ std::string read_file(const std::string& path) {
   return text.str();
 }
 
+/// The kernels' target, where a command is about the kernels of one.
+const std::string& only_target(const std::vector<Model>& variants, const std::string& command) {
+  if (variants.size() > 1)
+    throw UserError(fmt::format("{} is about one target; --target names {}", command, variants.size()));
+  return variants[0].target;
+}
+
 /// Prints one stage: graph, gradient, program, recipes, stmt, llvm, asm, dot, gradient-dot or operators.
-void dump(const Options& options, const Model& model) {
+void dump(const Options& options, const std::vector<Model>& variants) {
   const std::string& stage = options.dump;
+  const Model& model = variants[0];
   CompileOptions compile;
-  compile.target = options.target;
   compile.threads = options.threads;
   if (stage == "graph")
     std::cout << print(model.graph);
@@ -80,11 +88,12 @@ void dump(const Options& options, const Model& model) {
   else if (stage == "gradient-dot")
     std::cout << model.gradient_dot;
   else if (stage == "llvm")
-    std::cout << compile_llvm(model, compile);
+    std::cout << compile_llvm(variants, compile);
   else if (stage == "asm")
-    std::cout << compile_assembly(model, compile);
+    std::cout << compile_assembly(variants, compile);
   else {
     bool found = false;
+    if (stage != "program") only_target(variants, "--dump " + stage);
     for (const Program& program : model.programs) {
       if (stage == "program") std::cout << print(program);
       if (stage != "stmt" && stage != "recipes") continue;
@@ -93,9 +102,9 @@ void dump(const Options& options, const Model& model) {
         found = true;
         std::cout << program.name << ' ' << kernel.name << ": ";
         if (stage == "recipes")
-          std::cout << to_string(kernel_knobs(program, kernel, kernel_target(options.target))) << '\n';
+          std::cout << to_string(kernel_knobs(program, kernel, model.target)) << '\n';
         else
-          std::cout << '\n' << kernel_statement(program, kernel, kernel_target(options.target));
+          std::cout << '\n' << kernel_statement(program, kernel, model.target);
       }
     }
     if (stage != "program" && !found)
@@ -116,14 +125,20 @@ std::string schedule_path(const Options& options, const Graph& graph) {
   return std::filesystem::path(graph.nodes.front().location.file).replace_extension(".schedule").string();
 }
 
-Model scheduled(const Options& options, Model model) {
+/// The model for each target, with the schedules that were asked for; the most capable target first.
+std::vector<Model> variants_of(const Options& options, const Model& model) {
   const std::string path = schedule_path(options, model.graph);
   std::vector<ScheduleRequest> requests;
   // One that is named must be there, unless it is about to be written.
   const bool expected = !options.schedule_file.empty() && options.autotune_seconds == 0;
   if (!path.empty() && (expected || std::filesystem::exists(path))) requests = read_schedule_file(path);
   for (const std::string& text : options.schedule) requests.push_back(parse_schedule_request(text, "--schedule"));
-  return with_schedules(std::move(model), requests, kernel_target(options.target));
+  std::vector<Model> variants;
+  for (const std::string& target : kernel_targets(options.target)) {
+    variants.push_back(with_schedules(model, requests, target));
+    variants.back().target = target;
+  }
+  return variants;
 }
 
 int autotune(const Options& options, const Model& model) {
@@ -133,7 +148,7 @@ int autotune(const Options& options, const Model& model) {
   TuneOptions tune;
   tune.seconds = options.autotune_seconds;
   tune.threads = options.threads;
-  tune.compile.target = options.target;
+  tune.compile.target = model.target;
   tune.stop = &Interrupt::requested;
   TuneTable table(std::cout, standard_output_style());
   if (!options.quiet && !options.json)
@@ -152,26 +167,29 @@ int autotune(const Options& options, const Model& model) {
 
 int compile(const Options& options) {
   const auto start = std::chrono::steady_clock::now();
-  Model model = scheduled(options, build_model(graph_of(options)));
-  if (options.autotune_seconds > 0) return autotune(options, model);
+  std::vector<Model> variants = variants_of(options, build_model(graph_of(options)));
+  Model& model = variants[0];
+  if (options.autotune_seconds > 0) {
+    only_target(variants, "--autotune");
+    return autotune(options, model);
+  }
   if (options.list_schedules) {
-    std::cout << schedule_table(model, kernel_target(options.target));
+    std::cout << schedule_table(model, only_target(variants, "--list-schedules"));
     return 0;
   }
   if (!options.dump.empty()) {
-    dump(options, model);
+    dump(options, variants);
     return 0;
   }
   model.svg = render_svg(model.dot);
   model.gradient_svg = render_svg(model.gradient_dot);
-  model.target = kernel_target(options.target);
+  for (Model& variant : variants) variant.svg = model.svg, variant.gradient_svg = model.gradient_svg;
   const std::filesystem::path folder =
       options.out.empty() ? std::filesystem::path("generated") / model.name : std::filesystem::path(options.out);
   std::filesystem::create_directories(folder);
   CompileOptions compile;
-  compile.target = options.target;
   compile.threads = options.threads;
-  const std::string object = compile_object(model, compile);
+  const std::string object = compile_object(variants, compile);
   write_file(folder / (model.name + ".h"), model_header(model));
   write_file(folder / (model.name + ".dot"), model.dot);
   write_file(folder / (model.name + ".svg"), model.svg);
@@ -209,7 +227,8 @@ int main(int argc, char** argv) {
                program};
   app.add_option("--out", options.out, "Folder for <graph>.o, <graph>.h and the pictures (default: generated/<graph>)");
   app.add_option("--target", options.target,
-                 "Halide target of the kernels, such as x86-64-linux-avx2-fma (default: this machine)");
+                 "Processor of the kernels: host (default), sse41, avx2, avx512, arm64 or a Halide target; of several, "
+                 "such as avx2,avx512, the program takes the best that its processor has");
   app.add_option("--precision", options.precision,
                  "f32, or mixed: products of bf16 with sums in f32, where that pays (default: what the graph's train() "
                  "says)")

@@ -12,15 +12,17 @@ Type type(const Call& call) { return call.inputs[0]; }
 
 // A gather: element (h, w) sums the cotangents of the windows in which it is the first largest element, that is, larger
 // than all before it and not smaller than any after it. (Equality with the stored output would not do: a value that a
-// fused kernel computes again may be rounded differently.) Position k of a window is (h + before - k) / stride; for
-// windows that do not overlap (stride >= size) one k is left, h % stride.
+// fused kernel computes again may be rounded differently.) Equal elements must stay equal: without strict_float a
+// common term moves out of the maximum of two elements but not out of the third, which is then rounded differently.
+// Position k of a window is (h + before - k) / stride; for windows that do not overlap (stride >= size) one k is left,
+// h % stride.
 Definition define(const Call& call) {
   const auto windows = decode_windows(call.attribute<std::vector<int64_t>>("windows"));
   Definition definition = map([windows](const Operands& in, const Index& at) {
     const Window &wh = windows[0], &ww = windows[1];
     const auto i = [](int64_t value) { return static_cast<int>(value); };
     Expr total = in.constant(0);
-    const Expr x = in.read(0, at);
+    const Expr x = Halide::strict_float(in.read(0, at));
     const bool separate = wh.stride >= wh.size && ww.stride >= ww.size;
     // For separate windows there is one window to look at, and the position in it is an expression.
     for (int64_t a = 0; a < (separate ? 1 : wh.size); ++a) {
@@ -43,7 +45,7 @@ Definition define(const Call& call) {
             const Expr itself = i(p) == kh && i(q) == kw;
             const Index index = {at[0], out[1] * i(wh.stride) + i(p - wh.before),
                                  out[2] * i(ww.stride) + i(q - ww.before), at[3]};
-            const Expr other = in.read_or(0, index, in.real().min());
+            const Expr other = Halide::strict_float(in.read_or(0, index, in.real().min()));
             first = first && (itself || Halide::select(earlier, other < x, other <= x));
           }
         }

@@ -65,6 +65,14 @@ const Case kCases[] = {
        finish(g, x, 4, plain(), 16);
        return g;
      }},
+    {"equal_values_in_a_window",  // relu's zeros: each window's cotangent must go to one of them
+     [] {
+       Graph g{"equal"};
+       Tensor x = g.input("image", {6, 6, 4});
+       x = max_pool(batch_norm(relu(conv2d(x, {.filters = 8, .padding = Padding::same()}))));
+       finish(g, x, 4, sgd({.learning_rate = 1e-2}), 24);
+       return g;
+     }},
     {"residual_branches",
      [] {
        Graph g{"residual"};

@@ -225,7 +225,8 @@ constexpr kiln_model model_of(const char* name, const char* fingerprint) {
           .dot = "digraph {}\n",
           .svg = "<svg/>\n",
           .gradient_dot = "digraph { gradient }\n",
-          .gradient_svg = "<svg>gradient</svg>\n"};
+          .gradient_svg = "<svg>gradient</svg>\n",
+          .next = nullptr};
 }
 
 }  // namespace

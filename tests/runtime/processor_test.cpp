@@ -31,9 +31,35 @@ TEST(Processor, MustHaveWhatTheKernelsUse) {
   EXPECT_EQ(failure(model, has_no_avx512), "none");
 }
 
-TEST(Processor, HasWhatIsNoFeature) {
-  for (const char* name : {"x86", "64", "linux", "tune_znver5", "no_asserts", ""}) EXPECT_TRUE(processor_has(name));
+TEST(Processor, GetsTheFirstVariantThatItCanRun) {
+  kiln_model best = small_model(), middle = small_model(), least = small_model();
+  best.target = "x86-64-linux-avx2-avx512";
+  best.next = &middle;
+  middle.target = "x86-64-linux-avx2";
+  middle.next = &least;
+  least.target = "x86-64-linux-sse41";
+  EXPECT_EQ(&model_for_processor(best, has_all), &best);
+  EXPECT_EQ(&model_for_processor(best, has_no_avx512), &middle);
+  const auto has_no_avx = [](std::string_view feature) { return !feature.starts_with("avx"); };
+  EXPECT_EQ(&model_for_processor(best, has_no_avx), &least);
+  // None: the error is about the one that asks for least.
+  const auto has_nothing = [](std::string_view feature) {
+    return feature == "x86" || feature == "64" || feature == "linux";
+  };
+  EXPECT_EQ(&model_for_processor(best, has_nothing), &least);
+  EXPECT_NE(failure(model_for_processor(best, has_nothing), has_nothing).find("a processor with sse41,"),
+            std::string::npos);
+  // In tables of another version there may be no `next` where this version looks for it.
+  best.version = 1;
+  best.next = reinterpret_cast<const kiln_model*>(1);
+  EXPECT_EQ(&model_for_processor(best, has_no_avx512), &best);
 }
+
+TEST(Processor, HasWhatIsNoFeature) {
+  for (const char* name : {"64", "linux", "tune_znver5", "no_asserts", ""}) EXPECT_TRUE(processor_has(name));
+}
+
+TEST(Processor, IsOfOneKind) { EXPECT_NE(processor_has("x86"), processor_has("arm")); }
 
 TEST(Processor, TablesOfAnotherVersionAreRefused) {
   kiln_model model = small_model();

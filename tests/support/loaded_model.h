@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +16,7 @@ namespace kiln {
 class LoadedModel {
  public:
   explicit LoadedModel(const Model& model, const std::string& target = "host");
+  explicit LoadedModel(const std::vector<Model>& variants);
   const kiln_model& operator*() const { return object_.model(); }
   const kiln_model* operator->() const { return &object_.model(); }
 
@@ -26,6 +29,8 @@ class AlignedBytes {
  public:
   explicit AlignedBytes(size_t size);
   uint8_t* data() { return data_.get(); }
+  const uint8_t* data() const { return data_.get(); }
+  size_t size() const { return size_; }
   template <class T>
   T* at(size_t offset) {
     return reinterpret_cast<T*>(data_.get() + offset);
@@ -33,7 +38,21 @@ class AlignedBytes {
 
  private:
   std::unique_ptr<uint8_t, void (*)(void*)> data_;
+  size_t size_;
 };
+
+/// A model's program by its name.
+const Program& program_named(const Model& model, const std::string& name);
+
+/// What one call of a program is given: random state and inputs, `count` rows of data.
+struct StepData {
+  AlignedBytes arena, state;
+  kiln_scalars scalars;
+  std::map<NodeId, std::vector<double>> values;  // the same parameters and inputs, for the reference
+};
+StepData random_step(const Model& model, const Program& program, int64_t count, int32_t seed);
+/// One call of a compiled model's program on it, what is done once included.
+void run_step(const kiln_model& model, const std::string& program, StepData& data, void* context = nullptr);
 
 /// How a program's results compare with the reference evaluation of the graph it was made from.
 struct Difference {
@@ -41,8 +60,12 @@ struct Difference {
   double error;  // normalised mean squared: |a - b|^2 / |b|^2
 };
 
-/// Runs one call of the program and of the f64 reference on the same random state and inputs, `count` rows of data, and
-/// compares the loss, the metrics, the outputs and the change of every updated parameter.
-std::vector<Difference> compare_with_reference(const Model& model, const std::string& program, int64_t count, int32_t seed);
+/// Runs one call of the program, some way or other, on the arena and the state.
+using StepRunner = std::function<void(const Program& program, StepData& data)>;
+
+/// Runs one call of the program and of the f64 reference on the same random_step(), and compares the loss, the metrics,
+/// the outputs and the change of every updated parameter. Without `run` the program is compiled for this machine.
+std::vector<Difference> compare_with_reference(const Model& model, const std::string& program, int64_t count,
+                                               int32_t seed, const StepRunner& run = {});
 
 }  // namespace kiln
