@@ -13,7 +13,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
+#include <map>
+#include <memory>
 #include <numeric>
 #include <random>
 #include <string_view>
@@ -144,16 +145,22 @@ void predict_rows(benchmark::State& bench, const kiln_program* program, int32_t 
   time_calls(bench, count, total_flops(*program) / program->batch * count, predict);
 }
 
-void run_kernel(benchmark::State& bench, const kiln_program* program, int kernel) {
-  Loaded loaded(*program, static_cast<int>(bench.range(0)));
+/// A program's arena and state for all its kernels' benchmarks, by number of threads: they take longer to make than a
+/// kernel to measure.
+using LoadedByThreads = std::map<int, std::unique_ptr<Loaded>>;
+
+void run_kernel(benchmark::State& bench, const kiln_program* program, int kernel,
+                const std::shared_ptr<LoadedByThreads>& loaded_programs) {
+  std::unique_ptr<Loaded>& slot = (*loaded_programs)[static_cast<int>(bench.range(0))];
+  if (slot == nullptr) slot = std::make_unique<Loaded>(*program, static_cast<int>(bench.range(0)));
+  Loaded& loaded = *slot;
   loaded.run();  // every buffer holds what it should
   const kiln_kernel& k = program->kernels[kernel];
   const kiln_scalars scalars = {0, 1, 1, program->batch};
   loop_count = task_count = 0;
   loaded.executor.run_kernel(kernel, loaded.state.data(), scalars);
   const auto loops = static_cast<double>(loop_count), tasks = static_cast<double>(task_count);
-  time_calls(bench, program->batch, k.flops,
-             [&] { loaded.executor.run_kernel(kernel, loaded.state.data(), scalars); });
+  time_calls(bench, program->batch, k.flops, [&] { loaded.executor.run_kernel(kernel, loaded.state.data(), scalars); });
   bench.counters["GB/s"] = k.bytes / bench.counters["median_us"] / 1e3;
   bench.counters["loops"] = loops;
   bench.counters["tasks"] = tasks;
@@ -209,8 +216,9 @@ void register_all() {
     if (program == nullptr) continue;
     add(program->name, run_program, program);
     const std::string prefix = program == m.train ? "kernel/" : fmt::format("{}_kernel/", program->name);
+    const auto loaded = std::make_shared<LoadedByThreads>();
     for (int k = program->prepared_count; k < program->kernel_count; ++k)
-      add(prefix + program->kernels[k].name, run_kernel, program, k)->MinTime(0.03);
+      add(prefix + program->kernels[k].name, run_kernel, program, k, loaded)->MinTime(0.03);
   }
   add("predict_rows/1", predict_rows, m.predict_one != nullptr ? m.predict_one : m.predict, 1);
   add("predict_rows/64", predict_rows, m.predict, 64);
