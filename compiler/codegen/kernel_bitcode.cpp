@@ -10,6 +10,11 @@
 #include "passes/cost.h"
 #include "schedule/recipe.h"
 
+// Halide.h declares only the variant that prints to standard error.
+namespace Halide::Internal {
+std::string print_loop_nest(const std::vector<Function>& outputs);
+}
+
 namespace kiln {
 namespace {
 
@@ -99,6 +104,17 @@ std::string kernel_statement(const Program& program, const Kernel& kernel, const
     return file.contents();
   });
 }
+
+std::string kernel_loop_nest(const Program& program, const Kernel& kernel, const std::string& target) {
+  return guarded(kernel, [&] {
+    std::vector<Halide::Internal::Function> outputs;
+    for (const Halide::Func& output : schedule(program, kernel, Halide::Target(target)).pipeline.outputs())
+      outputs.push_back(output.function());
+    return Halide::Internal::print_loop_nest(outputs);
+  });
+}
+
+int target_vector(const std::string& target) { return machine_of(Halide::Target(target)).vector; }
 
 std::vector<Knob> kernel_knobs(const Program& program, const Kernel& kernel, const std::string& target) {
   return guarded(kernel, [&] { return schedule(program, kernel, Halide::Target(target)).knobs; });

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "codegen/compile_cache.h"
 #include "passes/program.h"
 
 namespace kiln {
@@ -22,14 +23,20 @@ struct Model {
 struct CompileOptions {
   std::string target = "host";  // one that kernel_target() takes
   int threads = 0;              // compiling kernels in parallel; 0: one for each processor
+  CompileCache cache = {};      // of kernels' bitcode
 };
 
-/// Compiles every kernel through Halide, links them with the static step by LLVM and returns the object file's bytes.
-std::string compile_object(const Model& model, const CompileOptions& options);
+struct CompiledObject {
+  std::string bytes;                       // of the object file
+  size_t kernels = 0, cached_kernels = 0;  // in it, and how many of them the cache had
+};
+
+/// Compiles every kernel through Halide and links them with the static step by LLVM.
+CompiledObject compile_object(const Model& model, const CompileOptions& options);
 
 /// One object for several processors. The variants are the same graph for the targets in their `target`, the most
 /// capable first; <name>_model is the first, and each knows the next (runtime/program.h). `options.target` is not read.
-std::string compile_object(const std::vector<Model>& variants, const CompileOptions& options);
+CompiledObject compile_object(const std::vector<Model>& variants, const CompileOptions& options);
 
 /// The same module as text, after linking: for people.
 std::string compile_assembly(const std::vector<Model>& variants, const CompileOptions& options);

@@ -48,18 +48,34 @@ constexpr const char* kKernel = "kernel";
 
 struct Compilation {
   const KernelJob* job;
-  std::string bitcode;
+  std::string signature, bitcode;
+  bool cached = false;
 };
 
+/// The kernel's bitcode from the cache, or from Halide.
+void compile(Compilation& compilation, const std::string& target, const CompileCache& cache) {
+  const std::string source = "kernel " + target + "\n" + compilation.signature;
+  if (auto found = cache.find(source)) {
+    compilation.bitcode = std::move(*found);
+    compilation.cached = true;
+    return;
+  }
+  compilation.bitcode = kernel_bitcode(*compilation.job->program, *compilation.job->kernel, kKernel, target);
+  cache.store(source, compilation.bitcode);
+}
+
 /// One compilation for each signature. They are independent of each other, and their results are taken in order.
-std::vector<Compilation> compile_all(std::vector<KernelJob>& kernels, const std::string& target, int threads) {
+std::vector<Compilation> compile_all(std::vector<KernelJob>& kernels, const std::string& target,
+                                     const CompileOptions& options) {
   std::vector<Compilation> jobs;
   std::map<std::string, size_t> known;
   for (KernelJob& kernel : kernels) {
-    const auto [at, fresh] = known.try_emplace(kernel_signature(*kernel.program, *kernel.kernel), jobs.size());
+    std::string signature = kernel_signature(*kernel.program, *kernel.kernel);
+    const auto [at, fresh] = known.try_emplace(signature, jobs.size());
     kernel.compiled = at->second;
-    if (fresh) jobs.push_back({&kernel, ""});
+    if (fresh) jobs.push_back({&kernel, std::move(signature), ""});
   }
+  int threads = options.threads;
   if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   std::mutex mutex;
   size_t next = 0;
@@ -73,7 +89,7 @@ std::vector<Compilation> compile_all(std::vector<KernelJob>& kernels, const std:
         job = &jobs[next++];
       }
       try {
-        job->bitcode = kernel_bitcode(*job->job->program, *job->job->kernel, kKernel, target);
+        compile(*job, target, options.cache);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (!failure) failure = std::current_exception();
@@ -85,6 +101,7 @@ std::vector<Compilation> compile_all(std::vector<KernelJob>& kernels, const std:
   work();
   for (std::thread& thread : pool) thread.join();
   if (failure) std::rethrow_exception(failure);
+  if (std::any_of(jobs.begin(), jobs.end(), [](const Compilation& job) { return !job.cached; })) options.cache.trim();
   return jobs;
 }
 
@@ -130,12 +147,13 @@ struct LinkedModule {
   std::unique_ptr<llvm::LLVMContext> context = std::make_unique<llvm::LLVMContext>();
   std::unique_ptr<llvm::Module> module;
   std::unique_ptr<llvm::TargetMachine> machine;
+  size_t kernels = 0, cached_kernels = 0;
 };
 
 /// Adds one variant's kernels to the module, with their steps. Halide's functions say themselves which processor they
 /// are for. `suffix` keeps the symbols of variants apart.
 std::vector<StepFunctions> link_variant(LinkedModule& linked, const Model& model, const std::string& suffix,
-                                        int threads) {
+                                        const CompileOptions& options) {
   std::vector<KernelJob> jobs;
   std::vector<std::vector<std::string>> symbols;
   for (const Program& program : model.programs) {
@@ -145,10 +163,12 @@ std::vector<StepFunctions> link_variant(LinkedModule& linked, const Model& model
       jobs.push_back({&program, &kernel, symbols.back().back()});
     }
   }
-  const std::vector<Compilation> compiled = compile_all(jobs, model.target, threads);
+  const std::vector<Compilation> compiled = compile_all(jobs, model.target, options);
 
   llvm::Linker linker(*linked.module);
+  linked.kernels += jobs.size();
   for (KernelJob& job : jobs) {
+    linked.cached_kernels += compiled[job.compiled].cached;
     auto parsed =
         llvm::parseBitcodeFile(llvm::MemoryBufferRef(compiled[job.compiled].bitcode, job.symbol), *linked.context);
     if (!parsed)
@@ -189,7 +209,7 @@ LinkedModule link(const std::vector<Model>& variants, const CompileOptions& opti
   std::vector<std::vector<StepFunctions>> functions;
   for (size_t v = 0; v < variants.size(); ++v) {
     const std::string suffix = v == 0 ? "" : fmt::format("_variant{}", v + 1);
-    functions.push_back(link_variant(linked, variants[v], suffix, options.threads));
+    functions.push_back(link_variant(linked, variants[v], suffix, options));
   }
   llvm::Module& module = *linked.module;
   build_descriptor(module, variants, functions);
@@ -237,14 +257,19 @@ std::string emit(LinkedModule linked, llvm::CodeGenFileType kind) {
 
 }  // namespace
 
-std::string compile_object(const Model& model, const CompileOptions& options) {
+CompiledObject compile_object(const Model& model, const CompileOptions& options) {
   Model variant = model;
   variant.target = kernel_target(options.target);
   return compile_object(std::vector<Model>{std::move(variant)}, options);
 }
 
-std::string compile_object(const std::vector<Model>& variants, const CompileOptions& options) {
-  return emit(link(variants, options), llvm::CodeGenFileType::ObjectFile);
+CompiledObject compile_object(const std::vector<Model>& variants, const CompileOptions& options) {
+  LinkedModule linked = link(variants, options);
+  CompiledObject object;
+  object.kernels = linked.kernels;
+  object.cached_kernels = linked.cached_kernels;
+  object.bytes = emit(std::move(linked), llvm::CodeGenFileType::ObjectFile);
+  return object;
 }
 
 std::string compile_assembly(const std::vector<Model>& variants, const CompileOptions& options) {

@@ -9,11 +9,14 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "codegen/compile_cache.h"
 #include "codegen/kernel_bitcode.h"
 #include "codegen/model.h"
 #include "codegen/schedule_requests.h"
 #include "codegen/target.h"
+#include "compiler_id.h"
 #include "driver/documentation.h"
+#include "driver/explain.h"
 #include "driver/picture.h"
 #include "driver/pipeline.h"
 #include "driver/print.h"
@@ -29,7 +32,7 @@ namespace {
 using namespace kiln;
 
 struct Options {
-  std::string out, target = "host", dump, kernel, schedule_file, precision;
+  std::string out, target = "host", dump, kernel, schedule_file, precision, cache, explain;
   std::vector<std::string> schedule;
   bool list_schedules = false;
   double autotune_seconds = 0;
@@ -37,6 +40,14 @@ struct Options {
   int64_t seed = 0;
   bool quiet = false, json = false;
 };
+
+CompileOptions compile_options(const Options& options, const std::string& target) {
+  const std::string folder =
+      options.cache.empty() ? default_cache_folder() : options.cache == "none" ? "" : options.cache;
+  return {.target = target,
+          .threads = options.threads,
+          .cache = {folder, compiler_version() + ", " + KILN_COMPILER_ID}};
+}
 
 /// Writes next to the destination, then renames: a failed build leaves the old file.
 void write_file(const std::filesystem::path& path, const std::string& contents) {
@@ -75,8 +86,7 @@ const std::string& only_target(const std::vector<Model>& variants, const std::st
 void dump(const Options& options, const std::vector<Model>& variants) {
   const std::string& stage = options.dump;
   const Model& model = variants[0];
-  CompileOptions compile;
-  compile.threads = options.threads;
+  const CompileOptions compile = compile_options(options, model.target);
   if (stage == "graph")
     std::cout << print(model.graph);
   else if (stage == "gradient")
@@ -148,7 +158,7 @@ int autotune(const Options& options, const Model& model) {
   TuneOptions tune;
   tune.seconds = options.autotune_seconds;
   tune.threads = options.threads;
-  tune.compile.target = model.target;
+  tune.compile = compile_options(options, model.target);
   tune.stop = &Interrupt::requested;
   TuneTable table(std::cout, standard_output_style());
   if (!options.quiet && !options.json)
@@ -173,6 +183,11 @@ int compile(const Options& options) {
     only_target(variants, "--autotune");
     return autotune(options, model);
   }
+  if (!options.explain.empty()) {
+    only_target(variants, "--explain");
+    std::cout << explain(model, options.explain, compile_options(options, model.target));
+    return 0;
+  }
   if (options.list_schedules) {
     std::cout << schedule_table(model, only_target(variants, "--list-schedules"));
     return 0;
@@ -181,39 +196,38 @@ int compile(const Options& options) {
     dump(options, variants);
     return 0;
   }
-  model.svg = render_svg(model.dot);
-  model.gradient_svg = render_svg(model.gradient_dot);
+  const CompileOptions compile = compile_options(options, model.target);
+  // In this order: a large graph that is not the first that Graphviz 2.43 lays out comes out differently every time.
+  model.gradient_svg = render_svg(model.gradient_dot, compile.cache);
+  model.svg = render_svg(model.dot, compile.cache);
   for (Model& variant : variants) variant.svg = model.svg, variant.gradient_svg = model.gradient_svg;
   const std::filesystem::path folder =
       options.out.empty() ? std::filesystem::path("generated") / model.name : std::filesystem::path(options.out);
   std::filesystem::create_directories(folder);
-  CompileOptions compile;
-  compile.threads = options.threads;
-  const std::string object = compile_object(variants, compile);
+  const CompiledObject object = compile_object(variants, compile);
   write_file(folder / (model.name + ".h"), model_header(model));
   write_file(folder / (model.name + ".dot"), model.dot);
   write_file(folder / (model.name + ".svg"), model.svg);
   write_file(folder / (model.name + "_gradient.dot"), model.gradient_dot);
   write_file(folder / (model.name + "_gradient.svg"), model.gradient_svg);
-  write_file(folder / (model.name + ".o"), object);
+  write_file(folder / (model.name + ".o"), object.bytes);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  size_t kernels = 0;
-  for (const Program& program : model.programs) kernels += program.kernels.size();
   if (options.json) {
     std::cout << nlohmann::json{{"graph", model.name},
                                 {"fingerprint", model.fingerprint},
                                 {"precision", to_string(model.graph.precision)},
-                                {"kernels", kernels},
+                                {"kernels", object.kernels},
+                                {"cached_kernels", object.cached_kernels},
                                 {"state_bytes", model.state.bytes},
                                 {"object", (folder / (model.name + ".o")).string()},
-                                {"object_bytes", object.size()},
+                                {"object_bytes", object.bytes.size()},
                                 {"seconds", seconds}}
                      .dump()
               << '\n';
   } else if (!options.quiet) {
-    std::cout << fmt::format("{}: {} programs, {} kernels, {} bytes of state -> {} ({} bytes) in {:.1f} s\n",
-                             model.name, model.programs.size(), kernels, model.state.bytes,
-                             (folder / (model.name + ".o")).string(), object.size(), seconds);
+    std::cout << fmt::format("{}: {} programs, {} kernels ({} from the cache), {} bytes of state -> {} ({} bytes) in {:.1f} s\n",
+                             model.name, model.programs.size(), object.kernels, object.cached_kernels,
+                             model.state.bytes, (folder / (model.name + ".o")).string(), object.bytes.size(), seconds);
   }
   return 0;
 }
@@ -235,6 +249,9 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"f32", "mixed"}));
   app.add_option("--threads", options.threads, "Kernels compiled at a time (default: one for each processor)")
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--cache", options.cache,
+                 "Folder that keeps compiled kernels for the next time, or none (default: $KILN_CACHE, else "
+                 "$XDG_CACHE_HOME/kiln, else ~/.cache/kiln)");
   app.add_option("--dump", options.dump,
                  "Print a stage instead of compiling: graph, gradient, program, recipes, stmt, llvm, asm, dot, "
                  "gradient-dot, operators")
@@ -242,6 +259,9 @@ int main(int argc, char** argv) {
           {"graph", "gradient", "program", "recipes", "stmt", "llvm", "asm", "dot", "gradient-dot", "operators"}));
   app.add_option("--kernel", options.kernel,
                  "With --dump recipes or stmt: only this kernel, such as conv2d_1.weight_gradient");
+  app.add_option("--explain", options.explain,
+                 "Print one page on a kernel, such as conv2d_1.forward or predict/dense.forward: its lines in the graph "
+                 "file, what it computes and why there, buffers, loops, schedule, predicted and measured time");
   app.add_option("--schedule", options.schedule,
                  "Set knobs of a kernel's schedule: conv2d_1.forward:recipe=winograd,tile=6 (may be repeated)");
   app.add_option("--schedule-file", options.schedule_file,
@@ -257,8 +277,9 @@ int main(int argc, char** argv) {
   app.add_flag("--json", options.json, "Print one JSON object when done");
   app.set_version_flag("--version", compiler_version());
   app.footer("Examples:\n  " + program + " --out generated/digits\n  " + program + " --dump program | less\n  " +
-             program + " --dump stmt --kernel conv2d_1.weight_gradient\n  " + program + " --list-schedules | less\n  " +
-             program + " --schedule conv2d_1.forward:recipe=rows,tile=6\n  " + program +
+             program + " --dump stmt --kernel conv2d_1.weight_gradient\n  " + program +
+             " --explain conv2d_1.forward\n  " + program + " --list-schedules | less\n  " + program +
+             " --schedule conv2d_1.forward:recipe=rows,tile=6\n  " + program +
              " --autotune 60\n\nExit codes: 0 done, 1 failure, 2 usage or graph error.");
   try {
     app.parse(argc, argv);

@@ -82,8 +82,13 @@ std::string node_dot(const Graph& graph) {
   return text + "}\n";
 }
 
-std::string render_svg(const std::string& dot) {
+std::string render_svg(const std::string& dot, const CompileCache& cache) {
   GVC_t* context = gvContext();
+  const std::string source = fmt::format("svg by Graphviz {}\n{}", gvcVersion(context), dot);
+  if (auto found = cache.find(source)) {
+    gvFreeContext(context);
+    return std::move(*found);
+  }
   Agraph_t* graph = agmemread(dot.c_str());
   std::string svg;
   char* data = nullptr;
@@ -96,6 +101,7 @@ std::string render_svg(const std::string& dot) {
   if (graph != nullptr) agclose(graph);
   gvFreeContext(context);
   if (svg.empty()) throw std::runtime_error("Graphviz cannot render the picture");
+  cache.store(source, svg);
   return svg;
 }
 

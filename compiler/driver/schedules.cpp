@@ -14,21 +14,19 @@
 namespace kiln {
 namespace {
 
-/// "1, 2, 3, 4, 6" or, for a run of numbers, "1..12".
-std::string legal_values(const Knob& knob) {
-  const size_t count = knob.legal.size();
-  if (count > 4 &&
-      std::to_string(std::atoi(knob.legal.front().c_str()) + static_cast<int>(count) - 1) == knob.legal.back())
-    return knob.legal.front() + ".." + knob.legal.back();
-  return fmt::format("{}", fmt::join(knob.legal, ", "));
-}
-
 std::string tuned_line(const TunedKernel& kernel) {
   return fmt::format("@{}: {}  # {}/{}, {:.0f} us; by the rules {:.0f} us", kernel.key, to_string(kernel.knobs),
                      kernel.program, kernel.name, kernel.best * 1e6, kernel.standard * 1e6);
 }
 
 }  // namespace
+
+std::string legal_values(const Knob& knob) {
+  const size_t count = knob.legal.size();
+  if (count > 4 && std::to_string(std::atoi(knob.legal.front().c_str()) + static_cast<int>(count) - 1) == knob.legal.back())
+    return knob.legal.front() + ".." + knob.legal.back();
+  return fmt::format("{}", fmt::join(knob.legal, ", "));
+}
 
 std::string schedule_table(const Model& model, const std::string& target) {
   std::string text;

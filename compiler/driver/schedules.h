@@ -10,6 +10,9 @@
 
 namespace kiln {
 
+/// "1, 2, 3, 4, 6" or, for a run of numbers, "1..12".
+std::string legal_values(const Knob& knob);
+
 /// Every kernel with its key, its knobs, their values and what else is legal: --list-schedules.
 std::string schedule_table(const Model& model, const std::string& target);
 

@@ -1,5 +1,6 @@
 #include "passes/cost.h"
 
+#include <algorithm>
 #include <set>
 
 #include "ops/definition.h"
@@ -43,6 +44,10 @@ KernelCost cost(const Program& program, const Kernel& kernel) {
     }
   }
   return total;
+}
+
+double roofline_seconds(const KernelCost& cost, int vector, int threads, const CoreLimits& limits) {
+  return std::max(cost.flops / limits.flops_per_second(vector), cost.bytes / limits.bytes_per_second) / threads;
 }
 
 }  // namespace kiln

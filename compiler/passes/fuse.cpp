@@ -70,6 +70,7 @@ class Fuser {
     for (Kernel& kernel : kernels_) find_leaves(kernel);
     attach_row_sums();
     name_kernels();
+    for (Kernel& kernel : kernels_) give_reasons(kernel);
     return std::move(kernels_);
   }
 
@@ -99,15 +100,22 @@ class Fuser {
     claimed_.assign(count_, false);
     grouped_.assign(count_, false);
     pooled_.assign(count_, false);
-    const auto force = [&](NodeId id) { buffer_[resolve_view(graph_, id)] = true; };
-    for (const Output& output : graph_.outputs) force(output.node);
-    for (const Output& metric : graph_.metrics) force(metric.node);
-    if (graph_.loss) force(*graph_.loss);
-    for (const Update& update : graph_.updates) force(update.value);
+    stored_because_.assign(count_, "");
+    const auto force = [&](NodeId id, const char* reason) {
+      const NodeId buffer = resolve_view(graph_, id);
+      buffer_[buffer] = true;
+      if (stored_because_[buffer].empty()) stored_because_[buffer] = reason;
+    };
+    for (const Output& output : graph_.outputs) force(output.node, "the program's result");
+    for (const Output& metric : graph_.metrics) force(metric.node, "a metric");
+    if (graph_.loss) force(*graph_.loss, "the loss");
+    for (const Update& update : graph_.updates) force(update.value, "a parameter's next value");
     for (const Node& node : graph_.nodes) {
-      if (is_view(node.id)) force(node.inputs[0]);
+      if (is_view(node.id)) force(node.inputs[0], "a reshape is a view of it");
       if (definitions_[node.id] && (definitions_[node.id]->contraction || definitions_[node.id]->compares)) {
-        for (NodeId input : node.inputs) force(input);
+        const char* reason =
+            definitions_[node.id]->contraction ? "a contraction multiplies it" : "it is compared for equality";
+        for (NodeId input : node.inputs) force(input, reason);
       }
     }
   }
@@ -120,6 +128,7 @@ class Fuser {
 
   void decide_expressions() {
     std::vector<Expression> expressions(count_);
+    works_.assign(count_, 0);
     for (const Node& node : graph_.nodes) {
       Expression& own = expressions[node.id];
       if (is_map(node.id)) {
@@ -128,7 +137,11 @@ class Fuser {
           own.work += expressions[input].work;
           own.leaves.insert(expressions[input].leaves.begin(), expressions[input].leaves.end());
         }
-        if (!buffer_[node.id]) buffer_[node.id] = wants_buffer(node.id, own);
+        works_.at(node.id) = own.work;
+        if (!buffer_[node.id]) {
+          stored_because_[node.id] = wants_buffer(node.id, own);
+          buffer_[node.id] = !stored_because_[node.id].empty();
+        }
       }
       if (!is_map(node.id) || buffer_[node.id]) {
         own = {};
@@ -137,9 +150,10 @@ class Fuser {
     }
   }
 
-  bool wants_buffer(NodeId id, const Expression& own) const {
-    if (own.leaves.empty()) return false;  // constants and scalars: hoisted out of every loop
-    if (own.work > kExpressionLimit) return true;
+  /// Why an element-wise value should be stored; empty if it should not.
+  std::string wants_buffer(NodeId id, const Expression& own) const {
+    if (own.leaves.empty()) return "";  // constants and scalars: hoisted out of every loop
+    if (own.work > kExpressionLimit) return "its expression has grown large";
     std::set<std::vector<int64_t>> fold_domains;  // folds of one domain share a pass
     int64_t uses = 0;
     size_t full_leaves = 0;
@@ -154,10 +168,13 @@ class Fuser {
         uses += std::max<int64_t>(1, reads / elements(id));
         continue;
       }
-      if (elements(consumer) > elements(id)) return true;  // broadcast: computed once, not for each element
+      if (elements(consumer) > elements(id)) return "it is broadcast";  // computed once, not for each element
       uses += gathers(consumer, id) && definitions_[consumer]->period.empty() ? 4 : 1;
     }
-    return uses > 1 && (own.work * (uses - 1) > kRecomputeLimit || full_leaves > kLeafLimit);
+    if (uses <= 1) return "";
+    if (own.work * (uses - 1) > kRecomputeLimit)
+      return fmt::format("{} operations an element for each of {} uses cost more than storing it", own.work, uses);
+    return full_leaves > kLeafLimit ? fmt::format("{} uses would each read {} values", uses, full_leaves) : "";
   }
 
   /// Folds over the same axes of values of the same shape, none depending on another.
@@ -218,6 +235,7 @@ class Fuser {
         if (roots.size() <= 4) return roots;
       }
       buffer_[current] = true;
+      stored_because_[current] = "several kernels read it";
     }
     return {current};
   }
@@ -339,6 +357,48 @@ class Fuser {
     kernels_ = std::move(kept);
   }
 
+  /// Says of every node in a kernel why it is there.
+  void give_reasons(Kernel& kernel) const {
+    const std::set<NodeId> leaves(kernel.leaves.begin(), kernel.leaves.end());
+    std::set<NodeId> inside;
+    std::vector<NodeId> pending = kernel.roots;
+    while (!pending.empty()) {
+      const NodeId id = pending.back();
+      pending.pop_back();
+      if (leaves.count(id) || !inside.insert(id).second) continue;
+      pending.insert(pending.end(), node(id).inputs.begin(), node(id).inputs.end());
+    }
+    for (NodeId id : inside) {
+      std::string reason = reason_for(kernel, id);
+      if (std::count(kernel.roots.begin(), kernel.roots.end(), id))
+        reason += "; stored" + (stored_because_[id].empty() ? "" : ": " + stored_because_[id]);
+      kernel.fused.push_back({id, std::move(reason)});
+    }
+  }
+
+  std::string reason_for(const Kernel& kernel, NodeId id) const {
+    const NodeId anchor = kernel.anchors[0];
+    if (std::count(kernel.row_sums.begin(), kernel.row_sums.end(), id))
+      return "sum within each row, joined: the row is in the cache when it has been made";
+    if (std::count(kernel.anchors.begin(), kernel.anchors.end(), id)) {
+      if (!is_anchor(id)) return "element-wise loop of its own";
+      const char* kind = definitions_[id]->contraction ? "contraction" : "fold";
+      if (kernel.anchors.size() == 1) return fmt::format("{} with loops of its own", kind);
+      return fmt::format("fold that shares its pass with {} more", kernel.anchors.size() - 1);
+    }
+    if (is_anchor(anchor) && reaches_[id][anchor]) {
+      const char* kind = definitions_[anchor]->contraction ? "contraction" : "fold";
+      return fmt::format("epilogue: works on the {}'s registers", kind);
+    }
+    if (is_anchor(id)) return "small window, unrolled into the expression";
+    if (node(id).type.shape.empty() && node(id).inputs.empty()) return "a number";
+    const size_t uses = consumers_[id].size();
+    if (uses <= 1) return "expression: read here alone";
+    return fmt::format(
+        "expression: {} operations an element, computed again by each of {} readers, are cheaper than storing it",
+        works_[id], uses);
+  }
+
   void name_kernels() {
     std::map<std::string, int> used;
     std::vector<Kernel*> order;
@@ -363,6 +423,8 @@ class Fuser {
   std::vector<bool> claimed_;  // is a root of a kernel
   std::vector<bool> grouped_;  // is a fold in a shared pass
   std::vector<bool> pooled_;   // is a window in its contraction's kernel
+  std::vector<std::string> stored_because_;
+  std::vector<int64_t> works_;  // of an element as an expression
   std::vector<Kernel> kernels_;
 };
 

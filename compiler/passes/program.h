@@ -21,6 +21,12 @@ struct StateLayout {
 };
 StateLayout layout_state(const Graph& training_graph);
 
+/// A node that a kernel computes, and why there.
+struct FusedNode {
+  NodeId node;
+  std::string reason;
+};
+
 /// A group of nodes that one Halide pipeline computes.
 struct Kernel {
   std::string name;              // "conv2d_1.weight_gradient", unique in the program
@@ -29,6 +35,7 @@ struct Kernel {
   std::vector<NodeId> roots;     // values it writes; every other node in it is an expression
   std::vector<NodeId> row_sums;  // the last of the roots, where there are any: sums within each row of the first root
   std::vector<NodeId> leaves;    // values it reads: buffers, views of buffers and scalars
+  std::vector<FusedNode> fused = {};                 // all that it computes, in order: for people
   std::map<std::string, std::string> schedule = {};  // knobs that somebody set (schedule/knobs.h)
 };
 

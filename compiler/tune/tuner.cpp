@@ -3,24 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <cstring>
-#include <random>
 #include <set>
 
 #include "codegen/kernel_bitcode.h"
 #include "codegen/schedule_requests.h"
-#include "executor.h"
-#include "initialize.h"
 #include "ir/error.h"
-#include "parallel.h"
-#include "tune/loaded_object.h"
+#include "tune/bench.h"
 
 namespace kiln {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 /// A kernel below this share of its program's time is left alone.
 constexpr double kHot = 0.004;
@@ -30,96 +22,6 @@ constexpr int kSamples = 9;
 constexpr double kBetter = 0.98;
 /// Rounding of f32 sums in another order, squared and with room; see docs/design.md, Numbers.
 constexpr double kRounding = 1e-7;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
-  return values[values.size() / 2];
-}
-
-const RuntimeFunctions kRuntime = {&kiln_parallel_for, &kiln_allocate, &kiln_release};
-
-LoadedObject load(const Model& model, const CompileOptions& options) {
-  return {compile_object(model, options), model.name, kRuntime};
-}
-
-/// A program with memory of its own, on initial weights and random inputs.
-struct Bench {
-  Bench(const Program& program, const LoadedObject& object, Context& context)
-      : program(program),
-        compiled(*program_of(object.model(), program.name)),
-        context(context),
-        arena(compiled.arena_bytes),
-        state(object.model().state_bytes) {
-    initialize(object.model(), 1, state.data());
-    std::mt19937 random(1);
-    for (int i = 0; i < compiled.input_count; ++i) {
-      const kiln_value& input = compiled.inputs[i];
-      const uint64_t count = input.count * (input.batched ? static_cast<uint64_t>(compiled.lanes) : 1);
-      for (uint64_t e = 0; e < count; ++e) {
-        if (input.element == KILN_I32)
-          reinterpret_cast<int32_t*>(arena.data() + input.offset)[e] =
-              static_cast<int32_t>(random() % static_cast<uint32_t>(std::max(1, input.classes)));
-        else
-          reinterpret_cast<float*>(arena.data() + input.offset)[e] = static_cast<float>(random() % 256) / 255;
-      }
-    }
-    step(compiled);
-  }
-
-  // A learning rate of zero: weights stay what they are, however often a kernel runs.
-  kiln_scalars scalars() const { return {0, 0, 1, compiled.batch}; }
-  double run(const kiln_kernel& kernel) {
-    const kiln_scalars values = scalars();
-    const auto start = Clock::now();
-    kernel.run(&context, arena.data(), state.data(), &values);
-    return seconds_since(start);
-  }
-  double step(const kiln_program& other) {
-    const kiln_scalars values = scalars();
-    if (other.prepare != nullptr) other.prepare(&context, arena.data(), state.data(), &values);
-    const auto start = Clock::now();
-    other.step(&context, arena.data(), state.data(), &values);
-    return seconds_since(start);
-  }
-
-  /// What a kernel writes, and back.
-  std::vector<float> results(const Kernel& kernel) {
-    std::vector<float> values;
-    each_root(kernel, [&](uint8_t* data, size_t bytes) {
-      const size_t before = values.size();
-      values.resize(before + bytes / sizeof(float));
-      std::memcpy(values.data() + before, data, bytes);
-    });
-    return values;
-  }
-  void restore(const Kernel& kernel, const std::vector<float>& values) {
-    const float* from = values.data();
-    each_root(kernel, [&](uint8_t* data, size_t bytes) {
-      std::memcpy(data, from, bytes);
-      from += bytes / sizeof(float);
-    });
-  }
-
-  const Program& program;
-  const kiln_program& compiled;
-  Context& context;
-  AlignedMemory arena, state;
-
- private:
-  template <class Work>
-  void each_root(const Kernel& kernel, Work work) {
-    for (NodeId root : kernel.roots) {
-      const Node& node = program.graph.node(root);
-      const Placement& placement = program.placements[root];
-      uint8_t* base = placement.kind == Placement::Kind::state ? state.data() : arena.data();
-      if (node.type.element == ElementType::real)
-        work(base + placement.offset,
-             static_cast<size_t>(element_count(node.type.shape, program.lanes)) * sizeof(float));
-    }
-  }
-};
 
 /// Normalised mean squared difference.
 double difference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -185,7 +87,7 @@ class Tuner {
         target_(kernel_target(options.compile.target)),
         context_(options.threads > 0 ? options.threads
                                      : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))),
-        object_(load(model, options.compile)) {
+        object_(load_model(model, options.compile)) {
     for (const Program& program : model.programs) {
       if (program.name != "evaluate") benches_.push_back(std::make_unique<Bench>(program, object_, context_));
     }
@@ -256,7 +158,7 @@ class Tuner {
       }
     }
     if (!any) return false;
-    LoadedObject candidates = load(trial, options_.compile);
+    LoadedObject candidates = load_model(trial, options_.compile);
     for (size_t b = 0; b < benches_.size(); ++b) measure(b, *program_of(candidates.model(), benches_[b]->program.name));
     bool better = false;
     for (Search& search : searches_) better = judge(search) || better;
@@ -363,7 +265,7 @@ class Tuner {
       requests.push_back(std::move(request));
       result.kernels.push_back(search->report);
     }
-    const LoadedObject tuned = load(with_schedules(model_, requests, target_), options_.compile);
+    const LoadedObject tuned = load_model(with_schedules(model_, requests, target_), options_.compile);
     for (auto& bench : benches_) {
       std::vector<double> before, after;
       for (int sample = 0; sample < 5 * kSamples; ++sample) {

@@ -65,7 +65,7 @@ class Emulated : public testing::TestWithParam<EmulatedProcessor> {
 TEST_P(Emulated, EqualsTheReferenceWithTheSameBitsForAnyNumberOfThreads) {
   for (const Graph& graph : {convolutions(), layers()}) {
     const Model model = build_model(graph);
-    const EmulatedModel emulated(compile_object(model, {.target = GetParam().target}), model.name, GetParam());
+    const EmulatedModel emulated(compile_object(model, {.target = GetParam().target}).bytes, model.name, GetParam());
     for (const char* name : {"train", "predict"}) {
       const auto run = [&](const Program& program, StepData& data) {
         StepData threaded = copy(data);
@@ -87,7 +87,7 @@ INSTANTIATE_TEST_SUITE_P(Processors, Emulated, testing::Values(kHaswell, kCortex
 TEST(Emulator, StopsAtAnInstructionThatTheProcessorLacks) {
   if (const std::string missing = missing_for(kHaswell); !missing.empty()) GTEST_SKIP() << missing;
   const Model model = build_model(layers());
-  const EmulatedModel emulated(compile_object(model, {.target = "avx512"}), model.name, kHaswell);
+  const EmulatedModel emulated(compile_object(model, {.target = "avx512"}).bytes, model.name, kHaswell);
   StepData data = random_step(model, program_named(model, "predict"), 24, 7);
   EXPECT_EQ(emulated.run("predict", data, 1), 128 + SIGILL);
 }

@@ -67,7 +67,7 @@ TEST(Variants, OfOneAreWhatTheyAlwaysWere) {
 TEST(Variants, SayOnceWhatTheyHaveInCommon) {
   std::vector<Model> models = variants("sse41,avx2");
   for (Model& model : models) model.svg = "<svg>one picture of the network</svg>";
-  const std::string object = compile_object(models, {});
+  const std::string object = compile_object(models, {}).bytes;
   const size_t first = object.find(models[0].svg);
   EXPECT_NE(first, std::string::npos);
   EXPECT_EQ(object.find(models[0].svg, first + 1), std::string::npos);

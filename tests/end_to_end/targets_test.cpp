@@ -53,7 +53,7 @@ TEST_P(DigitsElsewhere, StepsAsTheyDoHereForAnyNumberOfThreads) {
   // other.
   constexpr double kTolerance = 4e-7;
   const Model model = build_model(kiln_graph());
-  const EmulatedModel emulated(compile_object(model, {.target = GetParam().target}), model.name, GetParam());
+  const EmulatedModel emulated(compile_object(model, {.target = GetParam().target}).bytes, model.name, GetParam());
   Context context(2);
   for (const char* name : {"train", "predict"}) {
     const Program& program = program_named(model, name);

@@ -42,7 +42,8 @@ class Tools : public testing::Test {
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
   Result run(const std::string& command) const {
-    const std::string line = "cd " + folder_.string() + " && " + kTools + "/" + command + " >out.txt 2>err.txt";
+    const std::string line =
+        "cd " + folder_.string() + " && KILN_CACHE=cache " + kTools + "/" + command + " >out.txt 2>err.txt";
     const int status = std::system(line.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, contents(folder_ / "out.txt"), contents(folder_ / "err.txt")};
   }
@@ -189,7 +190,12 @@ TEST_F(Tools, TheCompilerPrintsItsStages) {
   EXPECT_EQ(std::count(roots.begin(), roots.end(), '@'), 2) << roots;
   EXPECT_EQ(roots.find("@arena"), std::string::npos) << roots;
   const std::string recipes = run("digits_compile --dump recipes").out;
-  EXPECT_NE(recipes.find("train conv2d_1.forward: recipe=winograd outputs=4 "), std::string::npos) << recipes;
+  EXPECT_NE(recipes.find("train conv2d_1.forward: recipe=winograd outputs=5 "), std::string::npos) << recipes;
+  const Result explained = run("digits_compile --explain predict/conv2d_1.forward");
+  EXPECT_EQ(explained.exit_code, 0) << explained.err;
+  EXPECT_EQ(explained.out.substr(0, 31), "predict/conv2d_1.forward, kerne") << explained.out;
+  EXPECT_NE(explained.out.find(" us, median, the program running around it"), std::string::npos) << explained.out;
+  EXPECT_EQ(run("digits_compile --explain nothing").exit_code, 2);
   EXPECT_EQ(run("digits_compile --dump gradient").out.substr(0, 13), "graph digits\n");
   EXPECT_EQ(run("digits_compile --dump dot").out.substr(0, 16), "digraph \"digits\"");
   const Result json = run("digits_compile --json --out built");
@@ -201,6 +207,26 @@ TEST_F(Tools, TheCompilerPrintsItsStages) {
     EXPECT_NE(help.find("Exit codes: 0 done"), std::string::npos) << tool;
     EXPECT_NE(run(std::string(tool) + " --version").out.find("Kiln 0."), std::string::npos) << tool;
   }
+}
+
+TEST_F(Tools, ASecondCompilationIsTheSameObjectFromTheCache) {
+  const auto compile = [&](const std::string& out, const std::string& arguments) {
+    const Result result = run("digits_compile --json --out " + out + " " + arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return nlohmann::json::parse(result.out);
+  };
+  const auto cold = compile("cold", ""), warm = compile("warm", "--threads 1");
+  const int kernels = cold.at("kernels");
+  EXPECT_GT(kernels, 100);
+  EXPECT_EQ(cold.at("cached_kernels"), 0);
+  EXPECT_EQ(warm.at("cached_kernels"), kernels);
+  EXPECT_TRUE(contents(path("cold/digits.o")) == contents(path("warm/digits.o")));
+  EXPECT_EQ(compile("knob", "--schedule train/conv2d_1.forward:recipe=rows").at("cached_kernels"), kernels - 1);
+  // Without a cache, and with one that cannot be written.
+  EXPECT_EQ(compile("none", "--cache none").at("cached_kernels"), 0);
+  EXPECT_EQ(compile("unwritable", "--cache out.txt/cache").at("cached_kernels"), 0);
+  const Result text = run("digits_compile --out warm");
+  EXPECT_NE(text.out.find(" kernels (" + std::to_string(kernels) + " from the cache), "), std::string::npos) << text.out;
 }
 
 TEST_F(Tools, JsonIsAllThereIs) {

@@ -39,10 +39,10 @@ std::set<NodeId> rounded_contractions(const Program& program) {
 }  // namespace
 
 LoadedModel::LoadedModel(const Model& model, const std::string& target)
-    : object_(compile_object(model, {.target = target, .threads = 1}), model.name, {&run_serially, &allocate, &release}) {}
+    : object_(compile_object(model, {.target = target, .threads = 1}).bytes, model.name, {&run_serially, &allocate, &release}) {}
 
 LoadedModel::LoadedModel(const std::vector<Model>& variants)
-    : object_(compile_object(variants, {.threads = 1}), variants[0].name, {&run_serially, &allocate, &release}) {}
+    : object_(compile_object(variants, {.threads = 1}).bytes, variants[0].name, {&run_serially, &allocate, &release}) {}
 
 AlignedBytes::AlignedBytes(size_t size)
     : data_(static_cast<uint8_t*>(std::aligned_alloc(64, (size + 127) / 64 * 64)), std::free), size_(size) {
