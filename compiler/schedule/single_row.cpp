@@ -169,11 +169,12 @@ Recipe features(KernelExpressions& kernel, NodeId anchor, const Machine& machine
   for (size_t d = 0; d < rank; ++d) update.unroll(sums.storage[d]);
 
   // Tasks: rows, or rows and groups of features where there are few rows.
-  const bool threads = worth_threads(kernel, element_count(c.extents, 1) / machine.vector);
+  const bool threads = worth_threads(kernel, element_count(c.extents, 1) / 4);  // operands are in registers
   const int groups = ceiling(loops.extents[v], vectors * width);
   Var level = outer.empty() ? (tiled ? po : vo) : outer.back();
   std::vector<std::string> legal = {"none", "rows"};
   if (!outer.empty() && groups > 1) legal.emplace_back("rows_features");
+  // Few rows: two threads would not get the same.
   const bool few_rows = loops.extents.back() < 6;
   const std::string parallel = knobs.choose("parallel", legal, !threads ? "none" : few_rows ? legal.back() : "rows");
   if (parallel == "rows_features") {
@@ -208,12 +209,15 @@ Recipe dots(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Kn
   const Var n = loops.storage[0], u = loops.storage[1];
   const int units = loops.extents[1], inputs = static_cast<int>(c.extents[2]);
   const int weights = has_batch(kernel.node(node.inputs[0]).type.shape) ? 1 : 0;
-  const int tile = knobs.choose("tile", range(1, std::min(units, 16)),
+  const int tile = knobs.choose("tile", range(1, std::min(units, machine.accumulators)),
                                 divisor(units, kUnits) >= 4 ? divisor(units, kUnits) : std::min(units, kUnits));
 
   const Var lane("lane");
-  const RDom r(0, inputs / static_cast<int>(kDotLanes)), q(0, static_cast<int>(kDotLanes));
-  const Expr at = lane + static_cast<int>(kDotLanes) * r;
+  std::vector<int> widths;
+  for (int width = static_cast<int>(kDotLanes); width <= 64 && inputs % width == 0; width *= 2) widths.push_back(width);
+  const int lanes = knobs.choose("lanes", widths, widths.front());
+  const RDom r(0, inputs / lanes), q(0, lanes);
+  const Expr at = lane + lanes * r;
   Func acc("acc"), sum("sum");
   acc(lane, u) = 0.f;
   acc(lane, u) += kernel.value(node.inputs[weights], {u, at}) * kernel.value(node.inputs[1 - weights], {Expr(0), at});
@@ -228,9 +232,6 @@ Recipe dots(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Kn
   sum.update().reorder(q.x, n, u).atomic().vectorize(q.x).unroll(u);
   acc.compute_at(output, uo).vectorize(lane, machine.vector).unroll(lane).unroll(u);
   acc.update().reorder(lane, u, r.x).vectorize(lane, machine.vector).unroll(lane).unroll(u);
-  // The next tile of weights: they come from beyond the caches that are near.
-  const int distance = knobs.choose("prefetch", range(0, 4), 1);
-  if (distance > 0) output.prefetch(kernel.image(node.inputs[weights]), uo, uo, distance);
   const int tiles = ceiling(units, tile);
   if (knobs.choose("parallel", {"none", "tiles"}, worth_threads(kernel) ? "tiles" : "none") == "tiles") {
     const int task = knobs.choose("tiles_per_task", range(1, tiles), std::max(1, tiles / kDenseTasks));
