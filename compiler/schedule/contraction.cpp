@@ -159,7 +159,7 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
       acc.update().reorder(ri.x, n, f, ri.y, b).atomic().vectorize(ri.x);
       rounded->operands[of_rows].compute_at_root(machine, worth_threads(kernel));
       rounded->operands[1 - of_rows].function.compute_at(sum, ro.x);
-      rounded->operands[1 - of_rows].vectorize(machine);
+      rounded->operands[1 - of_rows].vectorize(machine, rounded->operands[1 - of_rows].neighbours() ? block : group);
     } else {
       acc.update().reorder(n, f, ri.x, b);
     }
@@ -215,11 +215,25 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
   if (features > 1) update.unroll(f);
   if (pair) {
     rounded->operands[of_rows].compute_at_root(machine, worth_threads(kernel));
-    // A dense layer's weights are read once, a tile of features at a time; a convolution's by every pixel.
+    // Weights that lie in pairs and are read once, a dense layer's, are rounded a vector at a time between the dot
+    // products, which hide the time that they take from memory.
     RoundedOperand& weights = rounded->operands[1 - of_rows];
-    if (rest.empty() && features > 1) {
-      weights.function.compute_at(output, f);
-      weights.vectorize(machine);
+    if (rest.empty() && features > 1 && weights.neighbours()) {
+      const int pairs = static_cast<int>(c.extents[pair->loop] / 2);
+      std::vector<int> legal = {pairs};
+      for (int d : divisors(pairs, vectors * vector == lanes ? pairs - 1 : 0)) {
+        if (2 * d % vector == 0) legal.push_back(d);
+      }
+      std::sort(legal.begin(), legal.end());
+      const int chunk = knobs.choose("rounded_pairs", legal, legal.front());
+      if (chunk == pairs) {
+        weights.function.compute_at(output, f);
+      } else {
+        const RVar outer("outer"), inner("inner");
+        update.split(RVar(r[1]), outer, inner, chunk);
+        weights.function.compute_at(acc, outer);
+      }
+      weights.vectorize(machine, 2 * chunk);
     } else {
       weights.compute_at_root(machine, false);
     }
@@ -305,7 +319,7 @@ Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor, const Machi
   if (pair) {
     sum.update().reorder(r.x, v, u, r.y).atomic().vectorize(r.x);
     rounded->function.compute_at(output, uo);
-    rounded->vectorize(machine);
+    rounded->vectorize(machine, lanes);
     transposed.bound(which, 0, 2).reorder(which, v, row).unroll(which);
   } else {
     sum.update().reorder(v, u, r.x);

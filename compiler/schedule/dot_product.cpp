@@ -80,14 +80,14 @@ Expr RoundedOperand::at(const Index& at, const Expr& which) const {
   return Halide::cast<float>(function(storage));
 }
 
-void RoundedOperand::vectorize(const Machine& machine) {
+void RoundedOperand::vectorize(const Machine& machine, int extent) {
   if (!neighbours_) {
     std::vector<Halide::VarOrRVar> order = {which_};
     order.insert(order.end(), storage_.begin(), storage_.end());
     function.bound(which_, 0, 2).reorder(order).unroll(which_);
   }
   function.vectorize(storage_[0], machine.vector,
-                     extents_[0] % machine.vector == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
+                     extent % machine.vector == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
 }
 
 RoundedProduct::RoundedProduct(KernelExpressions& kernel, NodeId anchor, const PairedLoop& pair)
@@ -131,7 +131,7 @@ std::optional<PairedLoop> bf16_products(KernelExpressions& kernel, NodeId anchor
 
 void RoundedOperand::compute_at_root(const Machine& machine, bool threads) {
   function.compute_root();
-  vectorize(machine);
+  vectorize(machine, extents_[0]);
   if (threads && storage_.size() > 1) {
     function.parallel(storage_.back(), std::max(1, (extents_.back() + kTasks - 1) / kTasks), TailStrategy::GuardWithIf);
   }

@@ -31,9 +31,13 @@ class RoundedOperand {
   /// dimension.
   Halide::Expr at(const Index& at, const Halide::Expr& which) const;
 
-  /// Vectorises the rounding along the operand's memory, outer loops as given by Halide.
-  void vectorize(const Machine& machine);
-  /// One task for each index of the outermost dimension, once for the kernel.
+  /// Whether the two of a pair lie next to each other in the operand itself, too.
+  bool neighbours() const { return neighbours_; }
+
+  /// Vectorises the rounding along the operand's memory, of which `extent` elements are wanted at a time: nothing
+  /// beyond them is read.
+  void vectorize(const Machine& machine, int extent);
+  /// Rounds the whole operand at the kernel's beginning, on all threads if it is `threads`' worth.
   void compute_at_root(const Machine& machine, bool threads);
 
   Halide::Func function;
@@ -42,8 +46,8 @@ class RoundedOperand {
   std::vector<Halide::Var> storage_;  // batch or innermost dimension first
   std::vector<int> extents_;          // of the operand
   Halide::Var which_{"which"};
-  size_t dimension_;           // the paired one in the user's order
-  bool batched_, neighbours_;  // neighbours: pairs lie next to each other in the operand itself
+  size_t dimension_;  // the paired one in the user's order
+  bool batched_, neighbours_;
 };
 
 /// Both operands of a contraction, rounded.

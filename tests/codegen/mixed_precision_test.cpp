@@ -1,6 +1,8 @@
 // Programs in mixed precision against the f64 evaluation of the same graph with the same operands rounded to bf16.
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "codegen/kernel_bitcode.h"
 #include "codegen/schedule_requests.h"
 #include "driver/pipeline.h"
@@ -108,15 +110,76 @@ INSTANTIATE_TEST_SUITE_P(Graphs, MixedProgramTest,
                          });
 
 TEST(MixedPrecision, EveryScheduleComputesTheSame) {
-  // The blocks of a long reduction, tiles that overlap, and a kernel that is told to stay f32.
+  // Blocks that are no whole vectors, tiles that overlap, weights rounded in pieces, a kernel told to stay f32.
   const std::string target = kernel_target("host");
-  for (const char* request :
-       {"dense_2.forward:block=100", "dense_2.forward:block=0,tile=5", "dense_2.input_gradient:vectors=1",
-        "dense_1.weight_gradient:vectors=1,tile=1,tiles_per_task=3", "dense_2.forward:products=f32"}) {
-    const Model model = with_schedules(build_model(perceptron(48)), {parse_schedule_request(request, "test")}, target);
-    for (const Difference& difference : compare_with_reference(model, "train", 48, 7))
+  const auto check = [&](const Graph& graph, const char* program, const char* request) {
+    const Model model = with_schedules(build_model(graph), {parse_schedule_request(request, "test")}, target);
+    for (const Difference& difference : compare_with_reference(model, program, graph.batch, 7))
       EXPECT_LE(difference.error, kTolerance) << request << ": " << difference.name;
+  };
+  for (const char* request :
+       {"dense_2.forward:block=100", "dense_2.forward:block=0,tile=5", "dense_2.input_gradient:tile=10",
+        "dense_2.input_gradient:vectors=1", "dense_1.weight_gradient:vectors=1,tile=1,tiles_per_task=3",
+        "dense_1.weight_gradient:products=f32"})
+    check(perceptron(48), "train", request);
+  for (const char* request : {"dense.forward:rounded_pairs=144", "dense.forward:vectors=2,tile=12"})
+    check(convolutional(64), "predict", request);
+}
+
+TEST(MixedPrecision, IsRefusedWhereTheProcessorHasNoDotProducts) {
+  const std::string target = kernel_target("x86-64-linux-avx2-fma");
+  try {
+    compile_object(build_model(perceptron(48)), {.target = "x86-64-linux-avx2-fma", .threads = 1});
+    FAIL() << "compiled";
+  } catch (const UserError& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "mixed precision needs a processor with dot products of bf16 (avx512_zen4, avx512_zen5 or "
+              "avx512_sapphirerapids), which the target " +
+                  target + " lacks; compile with --precision f32");
   }
+}
+
+/// The losses of `steps` steps on one batch of random features, from weights of the model's own distributions.
+std::vector<float> losses(const Model& model, int steps) {
+  const LoadedModel loaded(model);
+  const kiln_program& train = *loaded->train;
+  AlignedBytes state(loaded->state_bytes), arena(train.arena_bytes);
+  std::mt19937 generator(5);
+  std::uniform_real_distribution<float> uniform(0, 1);
+  for (int i = 0; i < loaded->parameter_count; ++i) {
+    const kiln_parameter& parameter = loaded->parameters[i];
+    for (uint64_t k = 0; k < parameter.count; ++k) {
+      state.at<float>(parameter.offset)[k] =
+          parameter.initializer == KILN_CONSTANT ? parameter.scale : parameter.scale * (2 * uniform(generator) - 1);
+    }
+  }
+  std::vector<float> result;
+  for (int32_t step = 0; step < steps; ++step) {
+    std::mt19937 batch(9);
+    for (int i = 0; i < train.input_count; ++i) {
+      const kiln_value& input = train.inputs[i];
+      for (uint64_t k = 0; k < input.count * static_cast<uint64_t>(train.lanes); ++k) {
+        if (input.element == KILN_F32)
+          arena.at<float>(input.offset)[k] = uniform(batch);
+        else
+          arena.at<int32_t>(input.offset)[k] = static_cast<int32_t>(batch() % static_cast<uint32_t>(input.classes));
+      }
+    }
+    const kiln_scalars scalars = {1e-2F, step, 1, train.batch};
+    train.step(nullptr, arena.data(), state.data(), &scalars);
+    result.push_back(*arena.at<float>(train.outputs[0].offset));
+  }
+  return result;
+}
+
+TEST(MixedPrecision, LearnsAsF32Does) {
+  Graph f32 = convolutional(64);
+  f32.precision = Precision::f32;
+  const std::vector<float> mixed = losses(build_model(convolutional(64)), 40), exact = losses(build_model(f32), 40);
+  EXPECT_LT(exact.back(), 0.7F * exact.front());
+  EXPECT_NE(mixed, exact);
+  // Operands are off by 2^-9 of themselves, losses by less than a few times that.
+  for (size_t i = 0; i < exact.size(); ++i) EXPECT_NEAR(mixed[i], exact[i], 0.02F * exact.front()) << "step " << i;
 }
 
 TEST(Bf16, RoundsToTheNearest) {
