@@ -59,13 +59,13 @@ class Comparison(unittest.TestCase):
 
 def machine(start=0.0, stream=20.0, streams=20.0):
     """A task costs nothing to hand out."""
-    entry = lambda time: {"median_us": time}
+    entry = lambda time: {"min_us": time}
     return scaling.Machine({("region/2", 1): entry(10), ("region/2", 2): entry(5 + start), ("region/64", 1): entry(320),
                             ("region/64", 2): entry(160 + start), ("memory", 1): {"GB/s": stream}, ("memory", 2): {"GB/s": streams}})
 
 
 def kernel(one, two, loops, tasks, machine=machine(), bandwidth=1.0):
-    return scaling.Kernel("kernel", {"median_us": one, "loops": loops, "tasks": tasks, "GB/s": bandwidth}, {"median_us": two}, machine)
+    return scaling.Kernel("kernel", {"min_us": one, "loops": loops, "tasks": tasks, "GB/s": bandwidth}, {"min_us": two}, machine)
 
 
 class Scaling(unittest.TestCase):

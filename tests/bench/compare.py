@@ -368,6 +368,9 @@ def main():
     if arguments.list:
         print("\n".join(f"{row.name:20} {row.what}, {row.threads} thread(s)" for row in chosen))
         return 0
+    load = os.getloadavg()[0]
+    if load > os.cpu_count() / 2:
+        print(f"!! load average {load:.1f}: something else works here; ratios may hold, times do not", flush=True)
     print(line(HEADER), flush=True)
     records, failed = [], False
     for row in chosen:
@@ -379,7 +382,7 @@ def main():
             print(f"{row.name}: FAILED: {error}", file=sys.stderr, flush=True)
     if arguments.json:
         temporary = pathlib.Path(arguments.json + ".tmp")
-        temporary.write_text(json.dumps(records, indent=1) + "\n")
+        temporary.write_text(json.dumps(dict(load_before=load, rows=records), indent=1) + "\n")
         temporary.replace(arguments.json)
     return 1 if failed else 0
 

@@ -4,7 +4,8 @@ usage: python3 tests/bench/scaling.py [--program build/kiln_bench] [--cores 2,16
 
 Measured, on this machine, all by kiln_bench: each kernel's time on 1 and 2 threads, the parallel loops it runs and the tasks
 in them (counted on their way to the runtime), what a parallel loop of 2 and of 64 tasks costs on 2 threads beyond half of its time on 1, how many bytes a
-second one and two threads move through memory, and the step itself. A kernel's time on p cores is then
+second one and two threads move through memory, and the step itself. Times are minima over the calls, which a neighbour on the
+same machine disturbs least. A kernel's time on p cores is then
 
     serial + max(parallel * ceil(n / p) / n, parallel * B(1) / B(p) if bound by memory, n * ticket) + loops * start
 
@@ -18,6 +19,7 @@ second one and two threads move through memory, and the step itself. A kernel's 
 Assumptions that make it optimistic: cores keep their clock and have caches of their own as here, no second socket, nobody
 else works, and a kernel finds its data where the kernel before left it (each is measured by itself, its data in its own
 cores' caches). One that makes it pessimistic: two cores of a virtual machine may saturate memory that 64 real cores would not.
+Where two threads are not nearly twice as fast as one over independent work, something else runs, and there is no prediction.
 The prediction for 2 cores is compared with the measured step; the difference is what the model does not know.
 """
 import argparse
@@ -41,9 +43,10 @@ def measured(program, pattern):
 
 class Machine:
     def __init__(self, entries):
-        cost = lambda tasks: entries[f"region/{tasks}", 2]["median_us"] - entries[f"region/{tasks}", 1]["median_us"] / 2
+        cost = lambda tasks: entries[f"region/{tasks}", 2]["min_us"] - entries[f"region/{tasks}", 1]["min_us"] / 2
         self.ticket = max(0.0, (cost(64) - cost(2)) / 62)
         self.start = max(0.0, cost(2) - 2 * self.ticket)
+        self.speedup = entries["region/64", 1]["min_us"] / entries["region/64", 2]["min_us"]
         self.stream = entries["memory", 1]["GB/s"]
         self.saturation = max(0.0, 2 * self.stream / entries["memory", 2]["GB/s"] - 1)
 
@@ -57,7 +60,7 @@ class Kernel:
 
     def __init__(self, name, one, two, machine):
         self.name, self.machine = name, machine
-        self.one, self.two = one["median_us"], two["median_us"]
+        self.one, self.two = one["min_us"], two["min_us"]
         self.loops = one["loops"]
         self.tasks = max(1.0, one["tasks"] / max(1, self.loops))
         self.memory_bound = one["GB/s"] >= machine.stream / 2
@@ -107,6 +110,10 @@ def main():
         print("scaling.py: error: this machine has one core; the model needs times on two", file=sys.stderr)
         return 1
     machine = Machine(entries)
+    if machine.speedup < 1.6:
+        print(f"scaling.py: error: two threads are {machine.speedup:.2f} times as fast as one over independent work: something else has a "
+              "core; end it and try again", file=sys.stderr)
+        return 1
     kernels = [Kernel(name.removeprefix("kernel/"), entry, entries[name, 2], machine)
                for (name, threads), entry in entries.items() if name.startswith("kernel/") and threads == 1]
     total = lambda cores: sum(kernel.time(cores) for kernel in kernels)
@@ -117,7 +124,7 @@ def main():
     for kernel in sorted(kernels, key=lambda k: -k.time(max(arguments.cores)))[:20]:
         print(f"{kernel.name[:43]:44}{kernel.one:9.1f}{kernel.two:9.1f}" + "".join(f"{kernel.time(p):9.1f}" for p in arguments.cores)
               + f"{kernel.loops:7.0f}{kernel.tasks:7.0f}{kernel.stops_at():10}   {kernel.limit()}")
-    one, two = (entries["train", t]["median_us"] for t in (1, 2))
+    one, two = (entries["train", t]["min_us"] for t in (1, 2))
     print(f"step on 1 core: {one / 1e3:.2f} ms measured, {total(1) / 1e3:.2f} as the sum of its kernels")
     predictions = {}
     for cores in arguments.cores:
