@@ -1,4 +1,5 @@
 """What the comparison makes of measured times, and the scaling model of kernels whose scaling is known."""
+
 import contextlib
 import unittest
 
@@ -20,7 +21,9 @@ def contestant(threads, times=(), absent=None):
 
 
 def row(kiln, peers, goal=("faster", 2), unit="ms"):
-    return compare.Row("row", "a row", 1, unit, goal, (contestant, kiln), {name: (contestant, peer) for name, peer in peers.items()})
+    return compare.Row(
+        "row", "a row", 1, unit, goal, (contestant, kiln), {name: (contestant, peer) for name, peer in peers.items()}
+    )
 
 
 class Comparison(unittest.TestCase):
@@ -32,25 +35,38 @@ class Comparison(unittest.TestCase):
 
     def test_ratio_is_the_median_of_the_rounds_ratios(self):
         # The second round was slow for both: the medians' ratio would be 20 / 12.
-        record = compare.measure(row(dict(times=[(.010, .009), (.040, .012), (.012, .010)]),
-                                     {"peer": dict(times=[(.020, .018), (.100, .050), (.018, .017)])}), 3, 1)
+        record = compare.measure(
+            row(
+                dict(times=[(0.010, 0.009), (0.040, 0.012), (0.012, 0.010)]),
+                {"peer": dict(times=[(0.020, 0.018), (0.100, 0.050), (0.018, 0.017)])},
+            ),
+            3,
+            1,
+        )
         self.assertAlmostEqual(record["ratio"], 2.0)
         self.assertAlmostEqual(record["kiln"]["median"], 12)
         self.assertAlmostEqual(record["kiln"]["minimum"], 9)
         self.assertEqual(record["verdict"], "pass")
 
     def test_the_best_peer_is_the_one_hardest_to_beat(self):
-        record = compare.measure(row(dict(times=[(.010, .010)]), {"slow": dict(times=[(.050, .050)]), "fast": dict(times=[(.015, .015)])}), 1, 1)
+        record = compare.measure(
+            row(
+                dict(times=[(0.010, 0.010)]),
+                {"slow": dict(times=[(0.050, 0.050)]), "fast": dict(times=[(0.015, 0.015)])},
+            ),
+            1,
+            1,
+        )
         self.assertEqual((record["best_peer"], record["verdict"]), ("fast", "short"))
 
     def test_absent_sides_are_named_and_do_not_fail(self):
-        record = compare.measure(row(dict(absent="run ninja"), {"peer": dict(times=[(.02, .02)])}), 1, 1)
+        record = compare.measure(row(dict(absent="run ninja"), {"peer": dict(times=[(0.02, 0.02)])}), 1, 1)
         self.assertEqual((record["verdict"], record["notes"]), ("not built", ["Kiln ABSENT: run ninja"]))
-        record = compare.measure(row(dict(times=[(.02, .02)]), {"peer": dict(absent="set it up")}), 1, 1)
+        record = compare.measure(row(dict(times=[(0.02, 0.02)]), {"peer": dict(absent="set it up")}), 1, 1)
         self.assertEqual((record["verdict"], record["notes"]), ("no peer", ["peer ABSENT: set it up"]))
 
     def test_images_a_second_and_percent_are_better_when_larger(self):
-        record = compare.measure(row(dict(times=[(.002, .001)]), {}, ("at least", 110), "images/s 64"), 1, 1)
+        record = compare.measure(row(dict(times=[(0.002, 0.001)]), {}, ("at least", 110), "images/s 64"), 1, 1)
         self.assertAlmostEqual(record["kiln"]["median"], 32000)
         self.assertAlmostEqual(record["kiln"]["minimum"], 64000)
         record = compare.measure(row(dict(times=[(90, 95), (92, 99)]), {}, ("at least", 110), "%"), 2, 1)
@@ -59,13 +75,23 @@ class Comparison(unittest.TestCase):
 
 def machine(start=0.0, stream=20.0, streams=20.0):
     """A task costs nothing to hand out."""
-    entry = lambda time: {"median_us": time}
-    return scaling.Machine({("region/2", 1): entry(10), ("region/2", 2): entry(5 + start), ("region/64", 1): entry(320),
-                            ("region/64", 2): entry(160 + start), ("memory", 1): {"GB/s": stream}, ("memory", 2): {"GB/s": streams}})
+    entry = lambda time: {"min_us": time}
+    return scaling.Machine(
+        {
+            ("region/2", 1): entry(10),
+            ("region/2", 2): entry(5 + start),
+            ("region/64", 1): entry(320),
+            ("region/64", 2): entry(160 + start),
+            ("memory", 1): {"GB/s": stream},
+            ("memory", 2): {"GB/s": streams},
+        }
+    )
 
 
 def kernel(one, two, loops, tasks, machine=machine(), bandwidth=1.0):
-    return scaling.Kernel("kernel", {"median_us": one, "loops": loops, "tasks": tasks, "GB/s": bandwidth}, {"median_us": two}, machine)
+    return scaling.Kernel(
+        "kernel", {"min_us": one, "loops": loops, "tasks": tasks, "GB/s": bandwidth}, {"min_us": two}, machine
+    )
 
 
 class Scaling(unittest.TestCase):

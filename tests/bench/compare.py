@@ -6,10 +6,11 @@ Kiln is measured by what build/ holds (ninja kiln_bench kiln_bench_graphs digits
 that tests/bench/set_up_peers makes in $KILN_PEERS or .deps/peers. A row whose program or peer is absent says so. Run it
 while nothing else works; the first run also fills PyTorch's compile cache, so that the second is the one to quote.
 
-A round runs Kiln, then each peer, on the same processors; who waits sleeps. A peer's ratio is the median over the rounds of
-its median over Kiln's, so that a slow moment of the machine touches both. The best peer is the one with the smallest
-ratio. Exit codes: 0 done, 1 a measurement failed, 2 usage error.
+A round runs Kiln, then each peer, on the same processors; who waits sleeps. A peer's ratio is the median over the
+rounds of its median over Kiln's, so that a slow moment of the machine touches both. The best peer is the one with the
+smallest ratio. Exit codes: 0 done, 1 a measurement failed, 2 usage error.
 """
+
 import argparse
 import contextlib
 import dataclasses
@@ -28,12 +29,16 @@ ROOT = HERE.parent.parent
 BUILD = ROOT / "build"
 PEERS = pathlib.Path(os.environ.get("KILN_PEERS", ROOT / ".deps" / "peers"))
 ONNX = PEERS / "digits.onnx"
-STEP_FLOPS = 64 * 29_547_648  # of the digit network's step: products and sums of the direct convolutions and dense layers
+STEP_FLOPS = (
+    64 * 29_547_648
+)  # of the digit network's step: products and sums of the direct convolutions and dense layers
 SETTLE = 0.2  # seconds after a round: pools that spin when idle have gone to sleep
 
 # glibc keeps its pages instead of giving them back to the system in every step; worth a quarter of PyTorch's step.
-KEEP_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:"
-                                "glibc.malloc.top_pad=268435456:glibc.malloc.hugetlb=1"}
+KEEP_PAGES = {
+    "GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184:"
+    "glibc.malloc.top_pad=268435456:glibc.malloc.hugetlb=1"
+}
 
 
 class Absent(Exception):
@@ -45,8 +50,13 @@ def processors(threads):
 
 
 def start(command, threads, environment=(), **options):
-    return subprocess.Popen([str(part) for part in command], text=True, preexec_fn=lambda: os.sched_setaffinity(0, processors(threads)),
-                            env=dict(os.environ, OMP_NUM_THREADS=str(threads), **dict(environment)), **options)
+    return subprocess.Popen(
+        [str(part) for part in command],
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, processors(threads)),
+        env=dict(os.environ, OMP_NUM_THREADS=str(threads), **dict(environment)),
+        **options,
+    )
 
 
 def output_of(command, threads, **options):
@@ -67,12 +77,26 @@ def built(name, target=None):
 
 
 @contextlib.contextmanager
-def kiln_bench(threads, benchmark, program="kiln_bench", value=lambda result, context: (result["median_us"] / 1e6, result["min_us"] / 1e6)):
+def kiln_bench(
+    threads,
+    benchmark,
+    program="kiln_bench",
+    value=lambda result, context: (result["median_us"] / 1e6, result["min_us"] / 1e6),
+):
     path = built(program, None if program == "kiln_bench" else "kiln_bench_graphs")
 
     def measure(seconds):
-        result = json.loads(output_of([path, f"--benchmark_filter=^{benchmark}/threads:{threads}(/|$)", "--benchmark_format=json",
-                                       f"--benchmark_min_time={seconds}"], threads))
+        result = json.loads(
+            output_of(
+                [
+                    path,
+                    f"--benchmark_filter=^{benchmark}/threads:{threads}(/|$)",
+                    "--benchmark_format=json",
+                    f"--benchmark_min_time={seconds}",
+                ],
+                threads,
+            )
+        )
         return value(result["benchmarks"][0], result["context"])
 
     yield measure
@@ -99,11 +123,19 @@ def peer_command(environment, work, **arguments):
 @contextlib.contextmanager
 def peer_loop(threads, environment, work, variables=(), **arguments):
     variables = dict(variables, TORCHINDUCTOR_CACHE_DIR=str(PEERS / "inductor"))
-    with start(peer_command(environment, work, **arguments), threads, variables, stdin=subprocess.PIPE,
-               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with start(
+        peer_command(environment, work, **arguments),
+        threads,
+        variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
         if process.stdout.readline().strip() != "ready":
-            raise RuntimeError(f"{work} in {PEERS / environment} ended: run its command to see why: "
-                               + " ".join(map(str, process.args)))
+            raise RuntimeError(
+                f"{work} in {PEERS / environment} ended: run its command to see why: "
+                + " ".join(map(str, process.args))
+            )
 
         def measure(seconds):
             print(seconds, file=process.stdin, flush=True)
@@ -160,7 +192,18 @@ def kiln_first_step(threads):
 
 def training_epoch(threads, folder):
     """Built-in digits, as many as Kaggle's: 33,600 to train on, 8,400 to validate."""
-    return [built("digits_train"), "--digits", 42000, "--epochs", 1, "--threads", threads, "--json", "--run-folder", folder + "/run"]
+    return [
+        built("digits_train"),
+        "--digits",
+        42000,
+        "--epochs",
+        1,
+        "--threads",
+        threads,
+        "--json",
+        "--run-folder",
+        folder + "/run",
+    ]
 
 
 @once
@@ -186,10 +229,25 @@ def kiln_edit(threads):
         output_of([cmake, "--install", BUILD, "--prefix", folder / "kiln"], threads)
         network = (ROOT / "graphs" / "digits.cpp").read_text()
         (folder / "digits.cpp").write_text(network)
-        (folder / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.25)\nproject(edit LANGUAGES CXX)\n"
-                                               "find_package(Kiln REQUIRED)\nkiln_add_graph(digits digits.cpp)\n")
-        output_of([cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", "-DCMAKE_BUILD_TYPE=Release",
-                   f"-DCMAKE_PREFIX_PATH={folder / 'kiln'}", "-S", folder, "-B", folder / "build"], threads)
+        (folder / "CMakeLists.txt").write_text(
+            "cmake_minimum_required(VERSION 3.25)\nproject(edit LANGUAGES CXX)\n"
+            "find_package(Kiln REQUIRED)\nkiln_add_graph(digits digits.cpp)\n"
+        )
+        output_of(
+            [
+                cmake,
+                "-G",
+                "Ninja",
+                f"-DCMAKE_MAKE_PROGRAM={ninja}",
+                "-DCMAKE_BUILD_TYPE=Release",
+                f"-DCMAKE_PREFIX_PATH={folder / 'kiln'}",
+                "-S",
+                folder,
+                "-B",
+                folder / "build",
+            ],
+            threads,
+        )
         output_of([cmake, "--build", folder / "build"], threads)
         units = 3168
 
@@ -199,8 +257,18 @@ def kiln_edit(threads):
             begin = time.perf_counter()
             (folder / "digits.cpp").write_text(network.replace("3168", str(units)))
             output_of([cmake, "--build", folder / "build", "--target", "digits_train"], threads)
-            output_of([folder / "build" / "digits_train", "--fast-dev-run", "--quiet", "--digits", 640, "--run-folder",
-                       folder / f"run-{units}"], threads)
+            output_of(
+                [
+                    folder / "build" / "digits_train",
+                    "--fast-dev-run",
+                    "--quiet",
+                    "--digits",
+                    640,
+                    "--run-folder",
+                    folder / f"run-{units}",
+                ],
+                threads,
+            )
             return (time.perf_counter() - begin,) * 2
 
         yield measure
@@ -222,56 +290,183 @@ class Row:
 
 
 def torch_steps(**arguments):
-    peer = lambda **more: (peer_loop, dict(environment="torch", work="torch_step", variables=KEEP_PAGES, **arguments, **more))
+    peer = lambda **more: (
+        peer_loop,
+        dict(environment="torch", work="torch_step", variables=KEEP_PAGES, **arguments, **more),
+    )
     return {"PyTorch": peer(), "PyTorch compiled": peer(compiled=True)}
 
 
 def predictors(batch, precisions):
-    peers = {f"OpenVINO {p}": (peer_loop, dict(environment="rt", work="openvino_predict", model=str(ONNX), batch=batch, precision=p))
-             for p in precisions}
+    peers = {
+        f"OpenVINO {p}": (
+            peer_loop,
+            dict(environment="rt", work="openvino_predict", model=str(ONNX), batch=batch, precision=p),
+        )
+        for p in precisions
+    }
     if "f32" in precisions:
-        peers["ONNX Runtime"] = (peer_loop, dict(environment="rt", work="onnxruntime_predict", model=str(ONNX), batch=batch))
+        peers["ONNX Runtime"] = (
+            peer_loop,
+            dict(environment="rt", work="onnxruntime_predict", model=str(ONNX), batch=batch),
+        )
     return peers
 
 
 def rows():
     result = []
     for t in (1, 2):
-        result.append(Row(f"step-{t}", "training step, batch 64, f32", t, "ms", ("faster", 2), (kiln_bench, dict(benchmark="train")),
-                          torch_steps()))
+        result.append(
+            Row(
+                f"step-{t}",
+                "training step, batch 64, f32",
+                t,
+                "ms",
+                ("faster", 2),
+                (kiln_bench, dict(benchmark="train")),
+                torch_steps(),
+            )
+        )
     for t in (1, 2):
-        result.append(Row(f"mixed-step-{t}", "training step, batch 64, mixed precision", t, "ms", ("faster", 2.5),
-                          (kiln_bench, dict(benchmark="train", program="kiln_bench_mixed")), torch_steps(bf16=True)))
-    result.append(Row("peak-1", "useful FLOP/s of the f32 step over the f32 peak", 1, "%", ("at least", 110),
-                      (kiln_bench, dict(benchmark="train", value=percent_of_peak)), {}))
+        result.append(
+            Row(
+                f"mixed-step-{t}",
+                "training step, batch 64, mixed precision",
+                t,
+                "ms",
+                ("faster", 2.5),
+                (kiln_bench, dict(benchmark="train", program="kiln_bench_mixed")),
+                torch_steps(bf16=True),
+            )
+        )
+    result.append(
+        Row(
+            "peak-1",
+            "useful FLOP/s of the f32 step over the f32 peak",
+            1,
+            "%",
+            ("at least", 110),
+            (kiln_bench, dict(benchmark="train", value=percent_of_peak)),
+            {},
+        )
+    )
     for batch in (64, 1024):
         for t in (1, 2):
-            result.append(Row(f"predict-{batch}-{t}", f"prediction, batch {batch}, f32", t, f"images/s {batch}", ("faster", 1.5),
-                              (kiln_bench, dict(benchmark=f"predict_rows/{batch}")), predictors(batch, ["f32"])))
-            result.append(Row(f"mixed-predict-{batch}-{t}", f"prediction, batch {batch}, reduced precision", t, f"images/s {batch}",
-                              ("faster", 2), (kiln_bench, dict(benchmark=f"predict_rows/{batch}", program="kiln_bench_mixed")),
-                              predictors(batch, ["bf16"])))
+            result.append(
+                Row(
+                    f"predict-{batch}-{t}",
+                    f"prediction, batch {batch}, f32",
+                    t,
+                    f"images/s {batch}",
+                    ("faster", 1.5),
+                    (kiln_bench, dict(benchmark=f"predict_rows/{batch}")),
+                    predictors(batch, ["f32"]),
+                )
+            )
+            result.append(
+                Row(
+                    f"mixed-predict-{batch}-{t}",
+                    f"prediction, batch {batch}, reduced precision",
+                    t,
+                    f"images/s {batch}",
+                    ("faster", 2),
+                    (kiln_bench, dict(benchmark=f"predict_rows/{batch}", program="kiln_bench_mixed")),
+                    predictors(batch, ["bf16"]),
+                )
+            )
     for t in (1, 2):
-        result.append(Row(f"latency-{t}", "prediction, 1 image, f32", t, "us", ("at most", 50),
-                          (kiln_bench, dict(benchmark="predict_rows/1")), predictors(1, ["f32"])))
-        result.append(Row(f"mixed-latency-{t}", "prediction, 1 image, reduced precision", t, "us", ("at most", 30),
-                          (kiln_bench, dict(benchmark="predict_rows/1", program="kiln_bench_mixed")), predictors(1, ["bf16"])))
-    result.append(Row("first-step", "process start to first finished step", 2, "ms", ("at most", 30), (kiln_first_step, {}),
-                      {"PyTorch": (peer_first_step, dict(environment="torch", work="torch_first_step"))}, rounds=4))
-    result.append(Row("memory", "peak memory of training, 42,000 images", 2, "MiB", ("at most", 200), (kiln_memory, {}),
-                      {"PyTorch": (peer_memory, dict(environment="torch", work="torch_memory")),
-                       "JAX": (peer_memory, dict(environment="jax", work="jax_memory"))}, rounds=1))
-    result.append(Row("epoch", "epoch of 33,600 and validation on 8,400", 2, "s", ("faster", 2), (kiln_epoch, {}),
-                      {"PyTorch compiled": (peer_loop, dict(environment="torch", work="torch_epoch", variables=KEEP_PAGES))}, rounds=1))
-    result.append(Row("edit", "edit of the graph to the first step", 2, "s", ("at most", 10), (kiln_edit, {}),
-                      {"JAX (start, compile, step)": (peer_first_step, dict(environment="jax", work="jax_first_step"))}, rounds=2))
-    for name, network, batch, what in (("digits_32", "digits", 32, "digits, batch 32"), ("digits_256", "digits", 256, "digits, batch 256"),
-                                       ("digits_deep", "digits_deep", 64, "20 layers, 28x28x1, batch 64"),
-                                       ("cifar", "cifar", 64, "6 convolutions, 32x32x3, batch 64"),
-                                       ("separable", "separable", 64, "depthwise-separable, 32x32x3, batch 64")):
+        result.append(
+            Row(
+                f"latency-{t}",
+                "prediction, 1 image, f32",
+                t,
+                "us",
+                ("at most", 50),
+                (kiln_bench, dict(benchmark="predict_rows/1")),
+                predictors(1, ["f32"]),
+            )
+        )
+        result.append(
+            Row(
+                f"mixed-latency-{t}",
+                "prediction, 1 image, reduced precision",
+                t,
+                "us",
+                ("at most", 30),
+                (kiln_bench, dict(benchmark="predict_rows/1", program="kiln_bench_mixed")),
+                predictors(1, ["bf16"]),
+            )
+        )
+    result.append(
+        Row(
+            "first-step",
+            "process start to first finished step",
+            2,
+            "ms",
+            ("at most", 30),
+            (kiln_first_step, {}),
+            {"PyTorch": (peer_first_step, dict(environment="torch", work="torch_first_step"))},
+            rounds=4,
+        )
+    )
+    result.append(
+        Row(
+            "memory",
+            "peak memory of training, 42,000 images",
+            2,
+            "MiB",
+            ("at most", 200),
+            (kiln_memory, {}),
+            {
+                "PyTorch": (peer_memory, dict(environment="torch", work="torch_memory")),
+                "JAX": (peer_memory, dict(environment="jax", work="jax_memory")),
+            },
+            rounds=1,
+        )
+    )
+    result.append(
+        Row(
+            "epoch",
+            "epoch of 33,600 and validation on 8,400",
+            2,
+            "s",
+            ("faster", 2),
+            (kiln_epoch, {}),
+            {"PyTorch compiled": (peer_loop, dict(environment="torch", work="torch_epoch", variables=KEEP_PAGES))},
+            rounds=1,
+        )
+    )
+    result.append(
+        Row(
+            "edit",
+            "edit of the graph to the first step",
+            2,
+            "s",
+            ("at most", 10),
+            (kiln_edit, {}),
+            {"JAX (start, compile, step)": (peer_first_step, dict(environment="jax", work="jax_first_step"))},
+            rounds=2,
+        )
+    )
+    for name, network, batch, what in (
+        ("digits_32", "digits", 32, "digits, batch 32"),
+        ("digits_256", "digits", 256, "digits, batch 256"),
+        ("digits_deep", "digits_deep", 64, "20 layers, 28x28x1, batch 64"),
+        ("cifar", "cifar", 64, "6 convolutions, 32x32x3, batch 64"),
+        ("separable", "separable", 64, "depthwise-separable, 32x32x3, batch 64"),
+    ):
         for t in (1, 2):
-            result.append(Row(f"{name}-{t}", f"training step, {what}", t, "ms", ("faster", 2),
-                              (kiln_bench, dict(benchmark="train", program=f"kiln_bench_{name}")), torch_steps(network=network, batch=batch)))
+            result.append(
+                Row(
+                    f"{name}-{t}",
+                    f"training step, {what}",
+                    t,
+                    "ms",
+                    ("faster", 2),
+                    (kiln_bench, dict(benchmark="train", program=f"kiln_bench_{name}")),
+                    torch_steps(network=network, batch=batch),
+                )
+            )
     return result
 
 
@@ -285,7 +480,14 @@ def in_unit(value, unit):
 
 def measure(row, rounds, seconds):
     """The row's record: figures in its unit, ratios as peer's time over Kiln's."""
-    record = dict(row=row.name, what=row.what, threads=row.threads, unit=row.unit.split()[0], goal=" ".join(map(str, row.goal)), notes=[])
+    record = dict(
+        row=row.name,
+        what=row.what,
+        threads=row.threads,
+        unit=row.unit.split()[0],
+        goal=" ".join(map(str, row.goal)),
+        notes=[],
+    )
     times = {}
     with contextlib.ExitStack() as stack:
         contestants = {}
@@ -303,8 +505,12 @@ def measure(row, rounds, seconds):
                     del contestants[name]
                 time.sleep(SETTLE)
     record["rounds"] = len(next(iter(times.values()), []))
-    summary = lambda name: dict(median=in_unit(statistics.median(m for m, _ in times[name]), row.unit),
-                                minimum=in_unit(min(m for _, m in times[name]) if row.unit != "%" else max(m for _, m in times[name]), row.unit))
+    summary = lambda name: dict(
+        median=in_unit(statistics.median(m for m, _ in times[name]), row.unit),
+        minimum=in_unit(
+            min(m for _, m in times[name]) if row.unit != "%" else max(m for _, m in times[name]), row.unit
+        ),
+    )
     record["peers"] = {}
     for name in times:
         if name == "Kiln":
@@ -312,9 +518,15 @@ def measure(row, rounds, seconds):
             continue
         record["peers"][name] = summary(name)
         if "Kiln" in times:
-            record["peers"][name]["ratio"] = statistics.median(p / k for (p, _), (k, _) in zip(times[name], times["Kiln"]))
+            record["peers"][name]["ratio"] = statistics.median(
+                p / k for (p, _), (k, _) in zip(times[name], times["Kiln"])
+            )
     if record["peers"]:
-        key = (lambda p: p["ratio"]) if "Kiln" in times else (lambda p: -p["median"] if row.unit.startswith("images") else p["median"])
+        key = (
+            (lambda p: p["ratio"])
+            if "Kiln" in times
+            else (lambda p: -p["median"] if row.unit.startswith("images") else p["median"])
+        )
         record["best_peer"] = min(record["peers"], key=lambda name: key(record["peers"][name]))
         record["ratio"] = record["peers"][record["best_peer"]].get("ratio")
     kind, wanted = row.goal
@@ -337,7 +549,9 @@ WIDTHS = (58, 7, 8, 8, 8, 26, 8, 8, 5, 12, 9)
 
 
 def line(cells):
-    return "  ".join(f"{cell:<{w}}" if i in (0, 5, 9, 10) else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(cells, WIDTHS))).rstrip()
+    return "  ".join(
+        f"{cell:<{w}}" if i in (0, 5, 9, 10) else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(cells, WIDTHS))
+    ).rstrip()
 
 
 def text_of(record):
@@ -345,8 +559,21 @@ def text_of(record):
     peer = record["peers"].get(name)
     pair = lambda entry: [figure(entry["median"]), figure(entry["minimum"])] if entry else ["-", "-"]
     ratio = f"{record['ratio']:.2f}" if record.get("ratio") else "-"
-    lines = [line([f"{record['row']}: {record['what']}"[:58], record["threads"], record["unit"], *pair(kiln), name or "-", *pair(peer),
-                   ratio, record["goal"], record["verdict"]])]
+    lines = [
+        line(
+            [
+                f"{record['row']}: {record['what']}"[:58],
+                record["threads"],
+                record["unit"],
+                *pair(kiln),
+                name or "-",
+                *pair(peer),
+                ratio,
+                record["goal"],
+                record["verdict"],
+            ]
+        )
+    ]
     return "\n".join(lines + [f"  !! {note}" for note in record["notes"]])
 
 
@@ -368,6 +595,9 @@ def main():
     if arguments.list:
         print("\n".join(f"{row.name:20} {row.what}, {row.threads} thread(s)" for row in chosen))
         return 0
+    load = os.getloadavg()[0]
+    if load > os.cpu_count() / 2:
+        print(f"!! load average {load:.1f}: something else works here; ratios may hold, times do not", flush=True)
     print(line(HEADER), flush=True)
     records, failed = [], False
     for row in chosen:
@@ -379,7 +609,7 @@ def main():
             print(f"{row.name}: FAILED: {error}", file=sys.stderr, flush=True)
     if arguments.json:
         temporary = pathlib.Path(arguments.json + ".tmp")
-        temporary.write_text(json.dumps(records, indent=1) + "\n")
+        temporary.write_text(json.dumps(dict(load_before=load, rows=records), indent=1) + "\n")
         temporary.replace(arguments.json)
     return 1 if failed else 0
 

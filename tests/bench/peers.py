@@ -7,6 +7,7 @@ times (seconds) of the calls that fit in, at least one: "median minimum". Betwee
 The others do their work once and print a line. The networks are those of graphs/ and tests/bench/graphs/, with
 categorical cross-entropy in place of the digits' binary one, which costs the same.
 """
+
 import json
 import os
 import statistics
@@ -33,6 +34,7 @@ def answer(call, warm_up=5):
 def random_rows(count, shape=(28, 28, 1)):
     """Images as batch x channels x height x width in [0, 1), and labels."""
     import numpy
+
     generator = numpy.random.default_rng(1)
     height, width, channels = shape
     images = generator.random((count, channels, height, width), dtype=numpy.float32)
@@ -46,24 +48,40 @@ def torch_network(name):
     from torch import nn
 
     def convolution(inputs, outputs, size, norm_first=True, activation=nn.ReLU, epsilon=1e-3, **options):
-        norm = nn.BatchNorm2d(outputs, eps=epsilon, momentum=.01)
+        norm = nn.BatchNorm2d(outputs, eps=epsilon, momentum=0.01)
         layers = [norm, activation()] if norm_first else [activation(), norm]
         return [nn.Conv2d(inputs, outputs, size, bias=not norm_first, **options), *layers]
 
     if name == "digits":
         plain = dict(norm_first=False, epsilon=1e-6)
-        return nn.Sequential(*convolution(1, 32, 3, **plain), nn.MaxPool2d(2),
-                             *convolution(32, 48, 3, padding=1, **plain), nn.MaxPool2d(2),
-                             *convolution(48, 64, 2, padding=1, **plain), nn.MaxPool2d(2), nn.Dropout(.25),
-                             nn.Flatten(), nn.Linear(576, 3168), nn.ReLU(), nn.Linear(3168, 10))
+        return nn.Sequential(
+            *convolution(1, 32, 3, **plain),
+            nn.MaxPool2d(2),
+            *convolution(32, 48, 3, padding=1, **plain),
+            nn.MaxPool2d(2),
+            *convolution(48, 64, 2, padding=1, **plain),
+            nn.MaxPool2d(2),
+            nn.Dropout(0.25),
+            nn.Flatten(),
+            nn.Linear(576, 3168),
+            nn.ReLU(),
+            nn.Linear(3168, 10)
+        )
     if name == "digits_deep":
         layers, channels = [], 1
         for width, count in ((16, 7), (32, 6), (48, 5)):
             for i in range(count):
                 layers += convolution(channels, width, 3, padding=1, stride=2 if i == 0 else 1, activation=nn.SELU)
                 channels = width
-        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.AlphaDropout(.05), nn.Linear(48, 64),
-                             nn.SELU(), nn.Linear(64, 10))
+        return nn.Sequential(
+            *layers,
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.AlphaDropout(0.05),
+            nn.Linear(48, 64),
+            nn.SELU(),
+            nn.Linear(64, 10)
+        )
     if name == "cifar":
         layers, channels = [], 3
         for width in (32, 64, 128):
@@ -82,12 +100,13 @@ class TorchTraining:
 
     def __init__(self, network="digits", bf16=False, compiled=False):
         import torch
+
         self.torch = torch
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         torch.manual_seed(0)
         self.network = torch_network(network).train().to(memory_format=torch.channels_last)
         make = torch.optim.Adam if network == "digits_deep" else torch.optim.RMSprop
-        options = {} if network == "digits_deep" else dict(alpha=.9)
+        options = {} if network == "digits_deep" else dict(alpha=0.9)
         optimizer = make(self.network.parameters(), lr=1e-3, eps=1e-7, foreach=True, **options)
 
         def loss(x, y):
@@ -110,8 +129,7 @@ class TorchTraining:
 
     def tensors(self, images, labels):
         torch = self.torch
-        return (torch.from_numpy(images).contiguous(memory_format=torch.channels_last),
-                torch.from_numpy(labels).long())
+        return (torch.from_numpy(images).contiguous(memory_format=torch.channels_last), torch.from_numpy(labels).long())
 
 
 def torch_step(network="digits", batch=64, bf16=False, compiled=False):
@@ -131,13 +149,13 @@ def torch_epoch(compiled=True):
         training.network.train()
         order = torch.randperm(rows)
         for i in range(0, rows, 64):
-            chosen = order[i:i + 64]
+            chosen = order[i : i + 64]
             training.step(x[chosen], y[chosen])
         training.network.eval()
         right = 0
         with torch.no_grad():
             for i in range(0, validation, 64):
-                right += (training.forward(v[i:i + 64]).argmax(1) == w[i:i + 64]).sum().item()
+                right += (training.forward(v[i : i + 64]).argmax(1) == w[i : i + 64]).sum().item()
         return right
 
     epoch(640, 64 * 3 + 16)  # compiles, for both sizes of validation batches
@@ -165,9 +183,18 @@ def torch_memory():
 def torch_export(path):
     """The digit network with softmax as ONNX, for any batch."""
     import torch
+
     network = torch.nn.Sequential(*torch_network("digits").eval(), torch.nn.Softmax(1))
-    torch.onnx.export(network, (torch.rand(2, 1, 28, 28),), path, input_names=["x"], output_names=["p"],
-                      dynamic_shapes=({0: torch.export.Dim("batch")},), dynamo=True, external_data=False)
+    torch.onnx.export(
+        network,
+        (torch.rand(2, 1, 28, 28),),
+        path,
+        input_names=["x"],
+        output_names=["p"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        dynamo=True,
+        external_data=False,
+    )
     print("done", flush=True)
 
 
@@ -176,6 +203,7 @@ def torch_export(path):
 
 def onnxruntime_predict(model, batch):
     import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = len(os.sched_getaffinity(0))
     options.inter_op_num_threads = 1
@@ -186,12 +214,19 @@ def onnxruntime_predict(model, batch):
 
 def openvino_predict(model, batch, precision="f32"):
     import openvino
+
     core = openvino.Core()
     network = core.read_model(model)
     network.reshape([batch, 1, 28, 28])
-    request = core.compile_model(network, "CPU", {
-        "INFERENCE_NUM_THREADS": len(os.sched_getaffinity(0)), "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": precision}).create_infer_request()
+    request = core.compile_model(
+        network,
+        "CPU",
+        {
+            "INFERENCE_NUM_THREADS": len(os.sched_getaffinity(0)),
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": precision,
+        },
+    ).create_infer_request()
     x, _ = random_rows(batch)
     answer(lambda: request.infer({0: x}, share_inputs=True, share_outputs=True))
 
@@ -205,24 +240,36 @@ def jax_step():
     import jax
     import jax.numpy as jnp
     import optax
+
     keys = iter(jax.random.split(jax.random.key(0), 9))
     convolutions = ((3, 1, 32, 0), (3, 32, 48, 1), (2, 48, 64, 1))
-    weights = [dict(w=jax.random.normal(next(keys), (k, k, i, o)) * (2 / (k * k * i)) ** .5, b=jnp.zeros(o),
-                    gamma=jnp.ones(o), beta=jnp.zeros(o)) for k, i, o, _ in convolutions]
-    weights += [dict(w=jax.random.normal(next(keys), (i, o)) * (2 / i) ** .5, b=jnp.zeros(o))
-                for i, o in ((576, 3168), (3168, 10))]
-    optimizer = optax.rmsprop(1e-3, decay=.9, eps=1e-7)
+    weights = [
+        dict(
+            w=jax.random.normal(next(keys), (k, k, i, o)) * (2 / (k * k * i)) ** 0.5,
+            b=jnp.zeros(o),
+            gamma=jnp.ones(o),
+            beta=jnp.zeros(o),
+        )
+        for k, i, o, _ in convolutions
+    ]
+    weights += [
+        dict(w=jax.random.normal(next(keys), (i, o)) * (2 / i) ** 0.5, b=jnp.zeros(o))
+        for i, o in ((576, 3168), (3168, 10))
+    ]
+    optimizer = optax.rmsprop(1e-3, decay=0.9, eps=1e-7)
 
     def loss(weights, moving, x, y, key):
         now = []
         for p, (mean, variance), (_, _, _, pad) in zip(weights, moving, convolutions):
-            x = jax.lax.conv_general_dilated(x, p["w"], (1, 1), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+            x = jax.lax.conv_general_dilated(
+                x, p["w"], (1, 1), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
             x = jax.nn.relu(x + p["b"])
             m, v = x.mean((0, 1, 2)), x.var((0, 1, 2))
-            now.append((.99 * mean + .01 * m, .99 * variance + .01 * v))
+            now.append((0.99 * mean + 0.01 * m, 0.99 * variance + 0.01 * v))
             x = (x - m) * p["gamma"] * jax.lax.rsqrt(v + 1e-6) + p["beta"]
             x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
-        x = jnp.where(jax.random.bernoulli(key, .75, x.shape), x / .75, 0).reshape(x.shape[0], -1)
+        x = jnp.where(jax.random.bernoulli(key, 0.75, x.shape), x / 0.75, 0).reshape(x.shape[0], -1)
         x = jax.nn.relu(x @ weights[3]["w"] + weights[3]["b"]) @ weights[4]["w"] + weights[4]["b"]
         return optax.softmax_cross_entropy_with_integer_labels(x, y).mean(), now
 
@@ -247,6 +294,7 @@ def jax_first_step():
 def jax_memory():
     """200 steps over 42,000 images held as bytes."""
     import numpy
+
     step, carry = jax_step()
     images = numpy.random.default_rng(1).integers(0, 256, (42000, 28, 28, 1), dtype=numpy.uint8)
     labels = numpy.zeros(42000, dtype=numpy.int32)
