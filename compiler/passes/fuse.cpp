@@ -250,7 +250,8 @@ class Fuser {
   bool pools(NodeId anchor, NodeId value, NodeId consumer) const {
     const auto& attributes = node(consumer).attributes;
     if (!graph_.updates.empty() || !definitions_[anchor]->contraction || !is_anchor(consumer) ||
-        !attributes.count("windows") || element_count(definitions_[consumer]->extents, batch_) > kPooledWindow || node(value).type.shape != node(anchor).type.shape)
+        !attributes.count("windows") || element_count(definitions_[consumer]->extents, batch_) > kPooledWindow ||
+        node(value).type.shape != node(anchor).type.shape)
       return false;
     const std::vector<Window> windows = decode_windows(std::get<std::vector<int64_t>>(attributes.at("windows")));
     return std::all_of(windows.begin(), windows.end(), [](const Window& w) {

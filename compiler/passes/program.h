@@ -73,8 +73,9 @@ std::vector<Kernel> fuse(const Graph& graph, int64_t batch);
 /// Rows of batched storage: the batch rounded up to whole vectors.
 int64_t padded_rows(int64_t batch);
 
-/// Orders kernels and places buffers. Where the graph updates nothing, kernels that depend on parameters only come first
-/// and are prepared: their results stay in the arena. `lanes` is padded_rows(batch), or 1 for a program of one row.
+/// Orders kernels and places buffers. Where the graph updates nothing, kernels that depend on parameters only come
+/// first and are prepared: their results stay in the arena. `lanes` is padded_rows(batch), or 1 for a program of one
+/// row.
 Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> kernels, const StateLayout& state,
              int64_t batch, int64_t lanes);
 inline Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> kernels, const StateLayout& state,
