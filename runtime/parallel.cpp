@@ -1,5 +1,6 @@
 #include "parallel.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -27,6 +28,7 @@ void pause() {
 }
 
 thread_local bool inside_task = false;
+thread_local int pool_thread = 0;  // 0: a caller; else which worker of its pool
 
 // The tickets of the current loop in one word: a generation, how many indices there are and how many are taken. Taking
 // one is a single exchange that fails when the loop is over, so that the caller never waits for a thread that has not
@@ -62,7 +64,7 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(int threads) : state_(new State) {
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -91,8 +93,9 @@ void ThreadPool::take_indices() {
   inside_task = false;
 }
 
-void ThreadPool::work() {
+void ThreadPool::work(int worker) {
   State& s = *state_;
+  pool_thread = worker;
   // Sequentially consistent, as is the caller's look at `sleeping`: one of the two sees what the other wrote.
   const auto wanted = [&] { return available(s.tickets.load()) > 0 || s.stop.load(); };
   while (!s.stop) {
@@ -144,6 +147,16 @@ int ThreadPool::run(Task task, void* context, int begin, int count, uint8_t* clo
 // A block's size stands in front of it, in a cache line of its own.
 constexpr uint64_t kHeader = 64;
 
+namespace {
+
+/// The thread that is counted for a block; kernels release where they allocate.
+size_t held_by(size_t threads) {
+  const auto thread = static_cast<size_t>(pool_thread);
+  return thread < threads ? thread : 0;
+}
+
+}  // namespace
+
 Context::~Context() {
   for (auto& [size, blocks] : blocks_) {
     for (void* block : blocks.free) std::free(static_cast<uint8_t*>(block) - kHeader);
@@ -154,11 +167,16 @@ void* Context::allocate(uint64_t bytes) {
   const uint64_t size = (bytes + 63) / 64 * 64;
   const std::lock_guard lock(mutex_);
   Blocks& blocks = blocks_[size];
-  if (blocks.free.empty()) {
-    // One for every thread at once: which of them comes first in a step is chance, and later steps must find enough.
-    blocks.total += static_cast<size_t>(pool.threads());
-    blocks.free.reserve(blocks.total);  // so that releasing does not allocate
-    for (int i = 0; i < pool.threads(); ++i) {
+  const auto threads = static_cast<size_t>(pool.threads());
+  if (blocks.held.empty()) blocks.held.resize(threads);
+  const size_t holder = held_by(threads);
+  blocks.most_held = std::max(blocks.most_held, ++blocks.held[holder]);
+  // Every thread may come to hold as many as any did: how they meet in a step is chance, and later ones must find
+  // enough.
+  const size_t wanted = threads * static_cast<size_t>(blocks.most_held);
+  if (blocks.total < wanted) {
+    blocks.free.reserve(wanted);  // so that releasing does not allocate
+    for (; blocks.total < wanted; ++blocks.total) {
       auto* memory = static_cast<uint8_t*>(std::aligned_alloc(64, size + kHeader));
       if (memory == nullptr) throw std::bad_alloc();
       std::memcpy(memory, &size, sizeof size);
@@ -175,7 +193,9 @@ void Context::release(void* pointer) {
   uint64_t size;
   std::memcpy(&size, static_cast<uint8_t*>(pointer) - kHeader, sizeof size);
   const std::lock_guard lock(mutex_);
-  blocks_[size].free.push_back(pointer);
+  Blocks& blocks = blocks_[size];
+  --blocks.held[held_by(blocks.held.size())];
+  blocks.free.push_back(pointer);
 }
 
 }  // namespace kiln

@@ -38,7 +38,7 @@ class ThreadPool {
  private:
   struct State;
   void take_indices();
-  void work();
+  void work(int worker);
 
   std::unique_ptr<State> state_;
   std::vector<std::thread> workers_;
@@ -62,6 +62,8 @@ class Context {
   struct Blocks {
     std::vector<void*> free;
     size_t total = 0;
+    std::vector<int> held;  // by each thread of the pool, now
+    int most_held = 0;      // by one of them, ever
   };
   std::mutex mutex_;
   std::map<uint64_t, Blocks> blocks_;  // by size: a kernel asks for the same ones in every step

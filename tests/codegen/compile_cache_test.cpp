@@ -135,9 +135,9 @@ Model two_layers(int64_t units) {
 TEST_F(CompileCacheTest, ARebuildIsTheSameObjectWithoutCompiling) {
   const CompileOptions options{.threads = 2, .cache = cache()};
   const CompiledObject cold = compile_object(two_layers(8), options), warm = compile_object(two_layers(8), options);
-  EXPECT_EQ(cold.kernels, 2U);
+  EXPECT_GE(cold.kernels, 2U);
   EXPECT_EQ(cold.cached_kernels, 0U);
-  EXPECT_EQ(warm.cached_kernels, 2U);
+  EXPECT_EQ(warm.cached_kernels, cold.kernels);
   EXPECT_TRUE(cold.bytes == warm.bytes);
   const CompiledObject uncached = compile_object(two_layers(8), {.threads = 1});
   EXPECT_EQ(uncached.cached_kernels, 0U);
@@ -151,8 +151,9 @@ TEST_F(CompileCacheTest, CompilesWhatChanged) {
   EXPECT_EQ(compile_object(two_layers(12), options).cached_kernels, 0U);
   Model tuned = two_layers(12);
   tuned.programs[0].kernels[0].schedule = {{"tile", "3"}};
-  EXPECT_EQ(compile_object(tuned, options).cached_kernels, 1U) << "a knob is part of the key";
-  EXPECT_EQ(compile_object(tuned, options).cached_kernels, 2U);
+  const CompiledObject object = compile_object(tuned, options);
+  EXPECT_EQ(object.cached_kernels, object.kernels - 1) << "a knob is part of the key";
+  EXPECT_EQ(compile_object(tuned, options).cached_kernels, object.kernels);
   EXPECT_EQ(compile_object(two_layers(12), {.target = "x86-64-linux-sse41", .cache = cache()}).cached_kernels, 0U);
 }
 
@@ -163,7 +164,7 @@ TEST_F(CompileCacheTest, AMutilatedEntryIsCompiledAgain) {
   const CompiledObject again = compile_object(two_layers(8), options);
   EXPECT_EQ(again.cached_kernels, 0U);
   EXPECT_TRUE(again.bytes == good.bytes);
-  EXPECT_EQ(compile_object(two_layers(8), options).cached_kernels, 2U);
+  EXPECT_EQ(compile_object(two_layers(8), options).cached_kernels, good.kernels);
 }
 
 }  // namespace
