@@ -70,7 +70,7 @@ struct kiln_program {
   int32_t prepared_count; /* the first so many kernels are those of `prepare` */
   const struct kiln_value* inputs;
   const struct kiln_value* outputs;  /* "loss" and the metrics (means over the count), or the graph's outputs */
-  const struct kiln_kernel* kernels; /* in their order */
+  const struct kiln_kernel* kernels; /* in their order; the last may be "copies" */
   kiln_function step;                /* all kernels but the prepared ones */
   kiln_function prepare;             /* what depends on weights only: to be called before the first step, and when
                                         weights have changed; its results stay in the arena. Null: nothing to do */

@@ -21,6 +21,7 @@ std::string create_next_run_folder(FileSystem& files, const std::string& parent,
 ///     best.kiln       the model of the best epoch, by the monitored value
 ///     model.kiln      the model at the run's end
 ///     model.svg .dot, gradient.svg .dot   pictures, where the model has some
+///     profile.json, trace.json   with --profile
 ///     submission.csv  where rows to predict were given
 class RunFolder {
  public:

@@ -27,6 +27,7 @@ std::string examples(const std::string& name) {
   {0} --resume runs/digits-1/last.kiln
       Goes on where that run was stopped, bit for bit as if it never had been.
   {0} --train train.csv --overfit 64      A sanity check: learns 64 rows by heart.
+  {0} --profile                           Where the time of a step goes, kernel by kernel.
   {0} --fast-dev-run                      Three batches of everything.
   {0} --export-digits digits              Writes the built-in digits as Kaggle CSV files.
 
@@ -49,9 +50,8 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
 
   CLI::App app(fmt::format("Trains the network {}.", model.name), name);
   app.footer(examples(name));
-  app.set_version_flag("--version",
-                       fmt::format("{} ({}; {} for {}, {})", name, KILN_VERSION, model.compiler, model.target,
-                                   model.precision));
+  app.set_version_flag("--version", fmt::format("{} ({}; {} for {}, {})", name, KILN_VERSION, model.compiler,
+                                                model.target, model.precision));
   std::vector<std::pair<CLI::Option*, GivenOption>> lasting;  // those that decide the run's bits
   const auto lasts = [&](CLI::Option* option, const char* field) {
     lasting.push_back({option, {option->get_name(), field}});
@@ -160,8 +160,14 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
   app.add_option("--submission", result.submission, "Also write the submission to this file (needs --test)")
       ->option_text("FILE")
       ->group(group);
+  app.add_flag("--profile{table}", result.profile,
+               "Time each kernel: a table at the end and profile.json; --profile=trace: also trace.json of the first "
+               "steps, for ui.perfetto.dev")
+      ->check(CLI::IsMember({"table", "trace"}))
+      ->group(group);
   app.add_flag("--quiet", result.quiet, "Print nothing but errors")->group(group);
-  app.add_flag("--json", result.json, "Print a JSON object an epoch and one for the result, nothing else")
+  app.add_flag("--json", result.json,
+               "Print a JSON object an epoch, one for a profile and one for the result, nothing else")
       ->group(group);
 
   try {
@@ -184,6 +190,8 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
 
   if (!result.resume.empty() && !result.export_digits.empty())
     throw UsageError("--export-digits does not train: leave out --resume");
+  if (!result.profile.empty() && !result.export_digits.empty())
+    throw UsageError("--export-digits does not train: leave out --profile");
   if (!options.train.empty() && options.digits > 0)
     throw UsageError("--train and --digits exclude each other: give one of them");
   if (result.test.empty() && !result.submission.empty())

@@ -14,6 +14,7 @@
 #include "model_inputs.h"
 #include "predictor.h"
 #include "processor.h"
+#include "profiler.h"
 #include "run_folder.h"
 #include "train_arguments.h"
 #include "trainer.h"
@@ -174,7 +175,15 @@ class TrainingRun {
     folder.write("arguments.json", arguments_json(trainer, dataset));
     folder.write_pictures(model_);
     folder.begin_metrics(trainer.epoch());
-    if (!train(trainer, folder)) return static_cast<int>(ExitCode::interrupted);
+    std::optional<Profiler> profiler;
+    if (!arguments_.profile.empty()) {
+      profiler.emplace(*model_.train, context_.pool.threads(), arguments_.profile == "trace", start_);
+      trainer.profile(&*profiler);
+    }
+    const bool complete = train(trainer, folder);
+    trainer.profile(nullptr);
+    if (profiler) report(*profiler, folder);
+    if (!complete) return static_cast<int>(ExitCode::interrupted);
     finish(trainer, folder, test);
     return 0;
   }
@@ -355,6 +364,16 @@ class TrainingRun {
     if (!arguments_.save.empty()) text += fmt::format("Model: {}\n", arguments_.save);
     if (!arguments_.submission.empty()) text += fmt::format("Submission: {}\n", arguments_.submission);
     environment_.out << text << std::flush;
+  }
+
+  void report(const Profiler& profiler, RunFolder& folder) {
+    if (arguments_.profile == "trace") folder.write("trace.json", profiler.trace());
+    const Roofline roofline = measure_roofline(context_.pool, model_.state_bytes + model_.train->arena_bytes);
+    const Profile profile = profiler.profile(roofline);
+    const nlohmann::ordered_json json = profile_json(profile);
+    folder.write("profile.json", json.dump(2) + "\n");
+    if (arguments_.json) environment_.out << nlohmann::ordered_json{{"profile", json}}.dump() << std::endl;
+    if (talk_) environment_.out << profile_table(profile) << std::flush;
   }
 
   const std::vector<std::string>& command_;

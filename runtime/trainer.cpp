@@ -126,14 +126,20 @@ void Trainer::train_step() {
   const int64_t batch = model_.train->batch, first = step_ * batch;
   const auto count = static_cast<int32_t>(std::min(batch, split_.training.count - first));
   const int64_t step = epoch_ * epoch_steps_ + step_;
-  train_loader_.load(&rows_[static_cast<size_t>(first)], count, augmentation_.any() ? &augmentation_ : nullptr,
-                     static_cast<uint64_t>(options_.seed),
-                     static_cast<uint64_t>(epoch_ * split_.training.count + first));
+  Profiler::time(profiler_, Profiler::Phase::load_batch, [&] {
+    train_loader_.load(&rows_[static_cast<size_t>(first)], count, augmentation_.any() ? &augmentation_ : nullptr,
+                       static_cast<uint64_t>(options_.seed),
+                       static_cast<uint64_t>(epoch_ * split_.training.count + first));
+  });
   rate_ = learning_rate(schedule_, step, options_.epochs * epoch_steps_, epoch_steps_);
-  train_.run(state_.data(), {.learning_rate = static_cast<float>(rate_),
-                             .step = static_cast<int32_t>(step),
-                             .seed = options_.seed,
-                             .count = count});
+  const kiln_scalars scalars = {.learning_rate = static_cast<float>(rate_),
+                                .step = static_cast<int32_t>(step),
+                                .seed = options_.seed,
+                                .count = count};
+  if (profiler_ != nullptr)
+    profiler_->run(train_, state_.data(), scalars);
+  else
+    train_.run(state_.data(), scalars);
   for (size_t i = 0; i < outputs_.size(); ++i) {
     outputs_[i] = *train_.real(model_.train->outputs[i]);
     if (!is_finite(outputs_[i])) {
@@ -143,8 +149,10 @@ void Trainer::train_step() {
   }
   sums_.add(outputs_.data(), count);
   if (options_.average > 0) {
-    update_average(&context_, floats(average_.data()), floats(state_.data()), model_.weight_bytes / sizeof(float),
-                   average_decay(options_.average, step));
+    Profiler::time(profiler_, Profiler::Phase::average_weights, [&] {
+      update_average(&context_, floats(average_.data()), floats(state_.data()), model_.weight_bytes / sizeof(float),
+                     average_decay(options_.average, step));
+    });
   }
 }
 

@@ -10,6 +10,7 @@
 #include "executor.h"
 #include "learning_rate.h"
 #include "metrics.h"
+#include "profiler.h"
 #include "training_options.h"
 
 namespace kiln {
@@ -36,6 +37,11 @@ class Trainer {
   /// Takes over the state saved in `path`. Throws DataError when it is none of a training run with this data.
   void restore(const Checkpoint& checkpoint, const std::string& path);
   Checkpoint checkpoint() const;
+
+  /// From now on the training steps run under the profiler, which must be of the model's train program; null ends that.
+  /// Their bits stay the same.
+  void profile(Profiler* profiler) { profiler_ = profiler; }
+
   /// The options a checkpoint was made with. Throws DataError when it is a model to predict with only.
   static TrainingOptions saved_options(const Checkpoint& checkpoint, const std::string& path);
 
@@ -96,6 +102,7 @@ class Trainer {
   MetricValues values_;
   double rate_ = 0, best_value_ = 0;
   int64_t best_epoch_ = 0, waiting_ = 0;
+  Profiler* profiler_ = nullptr;
 };
 
 }  // namespace kiln

@@ -131,6 +131,13 @@ class DescriptorBuilder {
           structure({text(kernel.name), text(anchor.location.file), u32(static_cast<uint32_t>(anchor.location.line)),
                      u32(0), f64(work.flops), f64(work.bytes), functions.kernels[k]}));
     }
+    if (!program.copies.empty()) {
+      const Location& location = program.graph.node(program.copies[0].from).location;
+      double bytes = 0;
+      for (const Copy& copy : program.copies) bytes += 2.0 * static_cast<double>(copy.bytes);
+      kernels.push_back(structure({text("copies"), text(location.file), u32(static_cast<uint32_t>(location.line)),
+                                   u32(0), f64(0), f64(bytes), functions.kernels.back()}));
+    }
     return structure({text(program.name), u32(static_cast<uint32_t>(program.batch)),
                       u32(static_cast<uint32_t>(program.lanes)), u64(static_cast<uint64_t>(program.arena_bytes)),
                       u32(static_cast<uint32_t>(inputs.size())), u32(static_cast<uint32_t>(outputs.size())),

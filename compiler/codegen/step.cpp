@@ -28,16 +28,13 @@ class StepBuilder {
     StepFunctions functions;
     for (size_t k = 0; k < program_.kernels.size(); ++k)
       functions.kernels.push_back(kernel(program_.kernels[k], symbols[k]));
+    if (!program_.copies.empty()) functions.kernels.push_back(copies());
     const auto prepared = functions.kernels.begin() + program_.prepared;
     if (program_.prepared > 0) {
       functions.prepare = calls(program_.name + "_prepare", {functions.kernels.begin(), prepared});
       builder_.CreateRetVoid();
     }
     functions.step = calls(program_.name + "_step", {prepared, functions.kernels.end()});
-    for (const Copy& copy : program_.copies) {
-      builder_.CreateMemCpy(at(functions.step->getArg(2), copy.state_offset), llvm::Align(64),
-                            address(functions.step, copy.from), llvm::Align(64), static_cast<uint64_t>(copy.bytes));
-    }
     builder_.CreateRetVoid();
     return functions;
   }
@@ -124,6 +121,18 @@ class StepBuilder {
       throw InternalError(fmt::format("{} takes {} arguments, not {}", symbol, callee->arg_size(), arguments.size()));
     }
     builder_.CreateCall(callee, arguments);
+    builder_.CreateRetVoid();
+    return function;
+  }
+
+  /// The updates that are written when nobody needs the old values any more.
+  llvm::Function* copies() {
+    llvm::Function* function =
+        begin(module_.getName().str() + "_" + program_.name + "_copies_run", llvm::GlobalValue::InternalLinkage);
+    for (const Copy& copy : program_.copies) {
+      builder_.CreateMemCpy(at(function->getArg(2), copy.state_offset), llvm::Align(64), address(function, copy.from),
+                            llvm::Align(64), static_cast<uint64_t>(copy.bytes));
+    }
     builder_.CreateRetVoid();
     return function;
   }

@@ -6,8 +6,9 @@
 
 namespace kiln {
 
-/// What a program becomes in the module: one function a kernel and the prepare and step that call them in order, all of the type
-/// kiln_function (runtime/program.h).
+/// What a program becomes in the module: one function a kernel and the prepare and step that call them in order, all of
+/// the type kiln_function (runtime/program.h). Where updates are copied after the kernels, one more function at the end
+/// does that.
 struct StepFunctions {
   std::vector<llvm::Function*> kernels;
   llvm::Function* prepare = nullptr;  // where the program has prepared kernels

@@ -1,6 +1,8 @@
 // Fused, scheduled, compiled programs against the unscheduled f64 evaluation of the same graph.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "driver/pipeline.h"
 #include "dsl/graph.h"
 #include "support/loaded_model.h"
@@ -119,6 +121,24 @@ TEST_P(ProgramTest, EqualsTheReference) {
   for (const Difference& difference : compare_with_reference(model, program, count, 7)) {
     EXPECT_LE(difference.error, kTolerance) << test.name << ' ' << program << ": " << difference.name;
   }
+}
+
+// Profilers and tuners run a program kernel by kernel: nothing that the step does may be left out then.
+TEST(ProgramKernels, InTheirOrderAreTheStep) {
+  Graph g{"l2"};  // RMSprop's state depends on the weight's old value: one of the two is copied after the kernels
+  finish(g, dense(g.input("features", {9}), {.units = 7, .kernel_l2 = 0.01}), 3, rmsprop(), 16);
+  const Model model = build_model(g);
+  const Program& program = program_named(model, "train");
+  ASSERT_FALSE(program.copies.empty());
+  const LoadedModel loaded(model);
+  StepData whole = random_step(model, program, 16, 7), single = random_step(model, program, 16, 7);
+  run_step(*loaded, "train", whole);
+  const kiln_program& train = *loaded->train;
+  for (int k = 0; k < train.kernel_count; ++k) {
+    train.kernels[k].run(nullptr, single.arena.data(), single.state.data(), &single.scalars);
+  }
+  EXPECT_STREQ(train.kernels[train.kernel_count - 1].name, "copies");
+  EXPECT_EQ(std::memcmp(whole.state.data(), single.state.data(), loaded->state_bytes), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Graphs, ProgramTest,

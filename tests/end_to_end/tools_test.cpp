@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -236,6 +237,31 @@ TEST_F(Tools, JsonIsAllThereIs) {
   int count = 0;
   for (std::string line; std::getline(lines, line); ++count) EXPECT_TRUE(nlohmann::json::accept(line)) << line;
   EXPECT_GE(count, 2);
+}
+
+TEST_F(Tools, AProfileHasEveryKernelAndTheSameBits) {
+  ASSERT_EQ(run("digits_train --fast-dev-run --digits 300 --quiet --threads 2 --run-folder plain").exit_code, 0);
+  const Result result = run("digits_train --fast-dev-run --digits 300 --threads 2 --run-folder run --profile=trace");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(contents(path("plain/model.kiln")) == contents(path("run/model.kiln")));
+  const nlohmann::json profile = nlohmann::json::parse(contents(path("run/profile.json")));
+  EXPECT_EQ(profile.at("steps"), 3);
+  EXPECT_GT(profile.at("first_step_seconds"), 0);
+  std::map<std::string, int> kernels;
+  for (const nlohmann::json& kernel : profile.at("kernels")) {
+    const std::string name = kernel.at("name"), line = kernel.at("line");
+    kernels[name] = 0;
+    EXPECT_EQ(line.find("graphs/digits.cpp:"), 0U) << line;
+    EXPECT_NE(result.out.find("\n" + name + " "), std::string::npos) << name;
+  }
+  EXPECT_EQ(kernels.count("conv2d_1.weight_gradient"), 1U);
+  const nlohmann::json trace = nlohmann::json::parse(contents(path("run/trace.json")));
+  for (const nlohmann::json& event : trace.at("traceEvents")) {
+    if (event.at("ph") != "X" || event.at("cat") == "phase") continue;
+    ASSERT_EQ(kernels.count(event.at("name")), 1U) << event;
+    if (event.at("cat") == "kernel") ++kernels[event.at("name")];
+  }
+  for (const auto& [name, count] : kernels) EXPECT_EQ(count, 3) << name;
 }
 
 TEST_F(Tools, OverfitLearnsItsRowsByHeart) {

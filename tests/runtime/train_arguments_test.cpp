@@ -60,6 +60,15 @@ TEST(TrainArguments, ReadTheFlags) {
   EXPECT_EQ(arguments.given.size(), 6u);
 }
 
+TEST(TrainArguments, AProfileIsATableUnlessATraceIsAskedFor) {
+  EXPECT_EQ(parse({}).profile, "");
+  EXPECT_EQ(parse({"--profile", "--json"}).profile, "table");
+  EXPECT_EQ(parse({"--profile=trace"}).profile, "trace");
+  EXPECT_EQ(usage_error({"--profile=all"}), "--profile: all not in {table,trace}; see --help");
+  EXPECT_EQ(usage_error({"--profile", "--export-digits", "x"}),
+            "--export-digits does not train: leave out --profile");
+}
+
 TEST(TrainArguments, HelpAndVersionGoToTheOutput) {
   std::ostringstream help, version;
   EXPECT_FALSE(parse_train_arguments({"--help"}, model(), help));

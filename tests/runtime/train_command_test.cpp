@@ -138,6 +138,34 @@ TEST_F(CommandTest, JsonIsAllThereIsOnStandardOutput) {
   EXPECT_TRUE(objects[2].contains("test_accuracy"));
 }
 
+TEST_F(CommandTest, AProfiledRunSaysWhereTheTimeWent) {
+  ASSERT_EQ(train({"--train", train_, "--epochs", "1", "--run-folder", folder_.file("plain"), "--quiet"}).code, 0);
+  Result result = train({"--train", train_, "--epochs", "1", "--run-folder", run_, "--profile=trace"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_PRED2(contains, result.out, "Kernels of the program train, batch 6,");
+  EXPECT_PRED2(contains, result.out, "fake_model.cpp:1\n");
+  EXPECT_EQ(nlohmann::json::parse(read_file(run_ + "/profile.json")).at("steps"), 14);
+  EXPECT_TRUE(nlohmann::json::accept(read_file(run_ + "/trace.json")));
+  EXPECT_EQ(read_file(run_ + "/model.kiln"), read_file(folder_.file("plain") + "/model.kiln"));
+
+  std::filesystem::remove_all(run_);
+  result = train({"--train", train_, "--epochs", "1", "--run-folder", run_, "--profile", "--json"});
+  EXPECT_FALSE(std::filesystem::exists(run_ + "/trace.json"));
+  std::istringstream lines(result.out);
+  std::vector<nlohmann::json> objects;
+  for (std::string line; std::getline(lines, line);) objects.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(objects.size(), 3U);
+  EXPECT_EQ(objects[1]["profile"]["kernels"][0]["name"], "train");
+  EXPECT_EQ(objects[2]["result"], "done");
+
+  // Interrupted and quiet runs leave their profiles as well.
+  std::filesystem::remove_all(run_);
+  result = train({"--train", train_, "--run-folder", run_, "--profile", "--quiet"}, [] { return true; });
+  EXPECT_EQ(result.code, 130);
+  EXPECT_EQ(result.out, "");
+  EXPECT_EQ(nlohmann::json::parse(read_file(run_ + "/profile.json")).at("steps"), 1);
+}
+
 TEST_F(CommandTest, QuietSaysNothing) {
   const Result result = train({"--train", train_, "--epochs", "1", "--run-folder", run_, "--quiet"});
   EXPECT_EQ(result.code, 0);
