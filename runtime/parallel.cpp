@@ -177,7 +177,7 @@ void* Context::allocate(uint64_t bytes) {
   if (blocks.total < wanted) {
     blocks.free.reserve(wanted);  // so that releasing does not allocate
     for (; blocks.total < wanted; ++blocks.total) {
-      auto* memory = static_cast<uint8_t*>(std::aligned_alloc(64, size + kHeader));
+      auto* memory = static_cast<uint8_t*>(std::aligned_alloc(kHeader, size + kHeader));
       if (memory == nullptr) throw std::bad_alloc();
       std::memcpy(memory, &size, sizeof size);
       blocks.free.push_back(memory + kHeader);

@@ -16,6 +16,8 @@ namespace {
 constexpr int kInputs = 8;
 /// Below this many features on either side the transforms cost as much as the multiplications that they save.
 constexpr int64_t kFeatures = 16;
+/// Fewer tiles than these are shared out by rows as well; with more, that would only stream the weights more often.
+constexpr int kTasks = 4;
 /// The multiplications that must be saved for Winograd's to be the faster one.
 constexpr double kWorthwhile = 0.6;
 
@@ -103,8 +105,7 @@ Pooling pooling_of(const KernelExpressions& kernel) {
   const std::vector<NodeId>& anchors = kernel.kernel().anchors;
   Pooling pooling;
   if (anchors.size() < 2) return pooling;
-  const auto windows =
-      decode_windows(std::get<std::vector<int64_t>>(kernel.node(anchors[1]).attributes.at("windows")));
+  const auto windows = decode_windows(std::get<std::vector<int64_t>>(kernel.node(anchors[1]).attributes.at("windows")));
   for (size_t d = 0; d < 2; ++d) {
     pooling.step[d] = static_cast<int>(windows[d].stride);
     pooling.dense = pooling.dense && windows[d].stride == windows[d].size;
@@ -231,8 +232,11 @@ Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const M
   const int features = loops.extents[1], channels = static_cast<int>(c.extents[form.channel]);
 
   const int m = knobs.choose("outputs", tile_outputs(kernel, taps), best_outputs(kernel, taps));
-  const int vectors =
-      knobs.choose("vectors", divisors(lanes / vector, 8), divisor(lanes / vector, machine.accumulators >= 24 ? 4 : 2));
+  // A task is a tile for so many vectors of rows.
+  const auto [rows, columns] = needed_results(kernel);
+  const int tiles = winograd_tiles(rows, m) * winograd_tiles(columns, m);
+  const int most = machine.accumulators >= 24 && tiles >= kTasks ? 4 : 2;
+  const int vectors = knobs.choose("vectors", divisors(lanes / vector, 8), divisor(lanes / vector, most));
   const int tile =
       knobs.choose("tile", divisors(features, 24), divisor(features, std::max(1, machine.accumulators / vectors)));
   const WinogradMatrices matrices = winograd_matrices(m, taps);
@@ -301,7 +305,8 @@ Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const M
       .vectorize(ni)
       .unroll(dx)
       .unroll(dy)
-      .fuse(tx, ty, task);
+      .fuse(tx, ty, task)
+      .fuse(no, task, task);
   const auto in_registers = [&](Func& g) { g.vectorize(n, vector).unroll(n).unroll(f); };
   result_columns.compute_at(output, nv).vectorize(n, vector).unroll(dx).unroll(j);
   product.compute_at(output, fo).store_in(Halide::MemoryType::Stack).reorder(n, f, i, j);
@@ -309,7 +314,7 @@ Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const M
   acc.compute_at(product, i);
   in_registers(acc);
   acc.update().reorder(n, f, r.x, i, j, tx, ty).vectorize(n, vector).unroll(n).unroll(f);
-  image_tile.compute_at(output, no).reorder(i, j, n, q, tx, ty).vectorize(n, vector).unroll(i).unroll(j);
+  image_tile.compute_at(output, task).reorder(i, j, n, q, tx, ty).vectorize(n, vector).unroll(i).unroll(j);
   image_columns.compute_at(image_tile, n).vectorize(n, vector).unroll(i).unroll(j);
 
   // The transformed weights are the same for all tasks.
