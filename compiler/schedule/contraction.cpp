@@ -65,13 +65,13 @@ std::vector<int> tile_sizes(int extent, int limit, bool overlap) {
   return overlap ? range(1, std::min(extent, limit)) : divisors(extent, limit);
 }
 
-/// Makes tasks of the tiles `loop` counts, several to a task where there are many.
+/// Makes tasks of the tiles `loop` counts, equally many to a task where there are many.
 void parallel_tiles(Func& output, const Var& loop, int tiles, bool standard, Knobs& knobs) {
   if (!knobs.choose("parallel", {"none", "tiles"}, standard ? "tiles" : "none").starts_with("tiles")) return;
-  const int task = knobs.choose("tiles_per_task", range(1, tiles), std::max(1, tiles / kTasks));
+  const int task = knobs.choose("tiles_per_task", divisors(tiles, tiles), divisor(tiles, tiles / kTasks));
   if (task > 1) {
     const Var tasks("tasks");
-    output.split(loop, tasks, loop, task, TailStrategy::GuardWithIf).parallel(tasks);
+    output.split(loop, tasks, loop, task).parallel(tasks);
   } else {
     output.parallel(loop);
   }

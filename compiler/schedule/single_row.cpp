@@ -234,7 +234,7 @@ Recipe dots(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Kn
   acc.update().reorder(lane, u, r.x).vectorize(lane, machine.vector).unroll(lane).unroll(u);
   const int tiles = ceiling(units, tile);
   if (knobs.choose("parallel", {"none", "tiles"}, worth_threads(kernel) ? "tiles" : "none") == "tiles") {
-    const int task = knobs.choose("tiles_per_task", range(1, tiles), std::max(1, tiles / kDenseTasks));
+    const int task = knobs.choose("tiles_per_task", divisors(tiles, tiles), divisor(tiles, tiles / kDenseTasks));
     output.parallel(uo, task, TailStrategy::GuardWithIf);
   }
   return {output};
