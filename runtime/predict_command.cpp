@@ -46,9 +46,8 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
   PredictArguments result;
   CLI::App app(fmt::format("Predicts with the network {}.", model.name), name);
   app.footer(examples(name));
-  app.set_version_flag("--version",
-                       fmt::format("{} ({}; {} for {}, {})", name, KILN_VERSION, model.compiler, model.target,
-                                   model.precision));
+  app.set_version_flag("--version", fmt::format("{} ({}; {} for {}, {})", name, KILN_VERSION, model.compiler,
+                                                model.target, model.precision));
   app.add_option("--model", result.model, "The trained model: model.kiln, best.kiln or last.kiln of a run")
       ->option_text("FILE")
       ->required();

@@ -91,7 +91,7 @@ struct kiln_model {
   const struct kiln_program* evaluate; /* likewise */
   const struct kiln_program* predict;
   const struct kiln_program* predict_one; /* the same for a single row, as fast as one row can be */
-  float learning_rate, validation_split; /* the graph file's defaults */
+  float learning_rate, validation_split;  /* the graph file's defaults */
   int32_t epochs, reserved;
   const char* optimizer; /* "rmsprop" */
   const char* summary;   /* the layer table, UTF-8 */

@@ -141,8 +141,8 @@ class DescriptorBuilder {
     return structure({text(program.name), u32(static_cast<uint32_t>(program.batch)),
                       u32(static_cast<uint32_t>(program.lanes)), u64(static_cast<uint64_t>(program.arena_bytes)),
                       u32(static_cast<uint32_t>(inputs.size())), u32(static_cast<uint32_t>(outputs.size())),
-                      u32(static_cast<uint32_t>(kernels.size())), u32(static_cast<uint32_t>(program.prepared)), array(inputs), array(outputs), array(kernels),
-                      functions.step,
+                      u32(static_cast<uint32_t>(kernels.size())), u32(static_cast<uint32_t>(program.prepared)),
+                      array(inputs), array(outputs), array(kernels), functions.step,
                       functions.prepare == nullptr ? null() : functions.prepare});
   }
 

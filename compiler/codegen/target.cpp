@@ -90,7 +90,8 @@ std::vector<std::string> kernel_targets(const std::string& list) {
   for (std::string item; std::getline(items, item, ',');) {
     const std::string target = kernel_target(item);
     if (!targets.empty() && Target(target).arch != Target(targets.front()).arch)
-      throw UserError(fmt::format("--target '{}': a program runs on x86-64 or on arm64; compile for each of them", list));
+      throw UserError(
+          fmt::format("--target '{}': a program runs on x86-64 or on arm64; compile for each of them", list));
     if (std::find(targets.begin(), targets.end(), target) == targets.end()) targets.push_back(target);
   }
   // Whoever has all of another's features and more has more of them.

@@ -42,11 +42,11 @@ struct Options {
 };
 
 CompileOptions compile_options(const Options& options, const std::string& target) {
-  const std::string folder =
-      options.cache.empty() ? default_cache_folder() : options.cache == "none" ? "" : options.cache;
-  return {.target = target,
-          .threads = options.threads,
-          .cache = {folder, compiler_version() + ", " + KILN_COMPILER_ID}};
+  const std::string folder = options.cache.empty()     ? default_cache_folder()
+                             : options.cache == "none" ? ""
+                                                       : options.cache;
+  return {
+      .target = target, .threads = options.threads, .cache = {folder, compiler_version() + ", " + KILN_COMPILER_ID}};
 }
 
 /// Writes next to the destination, then renames: a failed build leaves the old file.
@@ -225,9 +225,10 @@ int compile(const Options& options) {
                      .dump()
               << '\n';
   } else if (!options.quiet) {
-    std::cout << fmt::format("{}: {} programs, {} kernels ({} from the cache), {} bytes of state -> {} ({} bytes) in {:.1f} s\n",
-                             model.name, model.programs.size(), object.kernels, object.cached_kernels,
-                             model.state.bytes, (folder / (model.name + ".o")).string(), object.bytes.size(), seconds);
+    std::cout << fmt::format(
+        "{}: {} programs, {} kernels ({} from the cache), {} bytes of state -> {} ({} bytes) in {:.1f} s\n", model.name,
+        model.programs.size(), object.kernels, object.cached_kernels, model.state.bytes,
+        (folder / (model.name + ".o")).string(), object.bytes.size(), seconds);
   }
   return 0;
 }
@@ -259,9 +260,10 @@ int main(int argc, char** argv) {
           {"graph", "gradient", "program", "recipes", "stmt", "llvm", "asm", "dot", "gradient-dot", "operators"}));
   app.add_option("--kernel", options.kernel,
                  "With --dump recipes or stmt: only this kernel, such as conv2d_1.weight_gradient");
-  app.add_option("--explain", options.explain,
-                 "Print one page on a kernel, such as conv2d_1.forward or predict/dense.forward: its lines in the graph "
-                 "file, what it computes and why there, buffers, loops, schedule, predicted and measured time");
+  app.add_option(
+      "--explain", options.explain,
+      "Print one page on a kernel, such as conv2d_1.forward or predict/dense.forward: its lines in the graph "
+      "file, what it computes and why there, buffers, loops, schedule, predicted and measured time");
   app.add_option("--schedule", options.schedule,
                  "Set knobs of a kernel's schedule: conv2d_1.forward:recipe=winograd,tile=6 (may be repeated)");
   app.add_option("--schedule-file", options.schedule_file,

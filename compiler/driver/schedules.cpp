@@ -23,7 +23,8 @@ std::string tuned_line(const TunedKernel& kernel) {
 
 std::string legal_values(const Knob& knob) {
   const size_t count = knob.legal.size();
-  if (count > 4 && std::to_string(std::atoi(knob.legal.front().c_str()) + static_cast<int>(count) - 1) == knob.legal.back())
+  if (count > 4 &&
+      std::to_string(std::atoi(knob.legal.front().c_str()) + static_cast<int>(count) - 1) == knob.legal.back())
     return knob.legal.front() + ".." + knob.legal.back();
   return fmt::format("{}", fmt::join(knob.legal, ", "));
 }

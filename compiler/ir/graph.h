@@ -106,8 +106,8 @@ struct TrainingOptions {
   Tensor loss;
   Optimizer optimizer;
   int64_t batch = 64;
-  int64_t epochs = 1;             // default of the trainer's --epochs
-  double validation_split = 0.2;  // default of the trainer's --validation-split
+  int64_t epochs = 1;                    // default of the trainer's --epochs
+  double validation_split = 0.2;         // default of the trainer's --validation-split
   Precision precision = Precision::f32;  // of all programs, prediction too; the compiler's --precision overrides it
 };
 

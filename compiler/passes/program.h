@@ -55,7 +55,7 @@ struct Copy {
 struct Program {
   std::string name;
   Graph graph;
-  int64_t batch = 64, lanes = 64;     // rows, and rows rounded up to whole vectors
+  int64_t batch = 64, lanes = 64;  // rows, and rows rounded up to whole vectors
   Precision precision = Precision::f32;
   std::vector<Kernel> kernels;        // in the order of the step
   int prepared = 0;                   // the first so many run once for given weights, before any step

@@ -17,8 +17,8 @@ namespace {
 /// Reductions longer than this are blocked, so that a block of both operands stays in the caches.
 constexpr int kLongReduction = 1024;
 constexpr int kReductionBlock = 96;
-/// Features of a task that goes through a long reduction by itself: long rows of its operand, and for two threads an even
-/// number of tasks.
+/// Features of a task that goes through a long reduction by itself: long rows of its operand, and for two threads an
+/// even number of tasks.
 constexpr int kGroup = 144;
 /// Tasks of a loop over tiles: more would cost more than they balance.
 constexpr int kTasks = 48;
@@ -170,9 +170,8 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
   Func acc("acc");
   Expr where;
   const RDom r = pair ? paired_domain(c, pair->loop, static_cast<int>(c.extents[pair->loop] / 2)) : summed_domain(c, 0);
-  const Expr term =
-      pair ? rounded->term(kernel, anchor, paired_loops(c, pair->loop, loops.at, r, r[1]), r[0], &where)
-           : product(kernel, anchor, all_loops(loops.at, r), &where);
+  const Expr term = pair ? rounded->term(kernel, anchor, paired_loops(c, pair->loop, loops.at, r, r[1]), r[0], &where)
+                         : product(kernel, anchor, all_loops(loops.at, r), &where);
   RDom guarded = r;
   if (where.defined()) guarded.where(where);
   acc(loops.storage) = 0.f;
@@ -238,8 +237,8 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
       weights.compute_at_root(machine, false);
     }
   }
-  if (!pair && r.dimensions() > 0 && c.extents.back() == 1 && r.dimensions() > 1 && c.extents[c.extents.size() - 2] <= 8 &&
-      !where.defined()) {
+  if (!pair && r.dimensions() > 0 && c.extents.back() == 1 && r.dimensions() > 1 &&
+      c.extents[c.extents.size() - 2] <= 8 && !where.defined()) {
     update.unroll(RVar(r[1]));  // one channel: a row of the kernel at once
   }
 
@@ -368,8 +367,7 @@ Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor, const Mach
   std::vector<Expr> acc_at = {lane};
   for (const Var& v : loops.storage) acc_at.emplace_back(v);
   Expr where;
-  const Expr term =
-      pair ? rounded->term(kernel, anchor, index, r[0], &where) : product(kernel, anchor, index, &where);
+  const Expr term = pair ? rounded->term(kernel, anchor, index, r[0], &where) : product(kernel, anchor, index, &where);
   if (where.defined()) r.where(where);
   acc(acc_at) = 0.f;
   acc(acc_at) += term;
