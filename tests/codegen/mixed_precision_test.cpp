@@ -119,7 +119,7 @@ TEST(MixedPrecision, EveryScheduleComputesTheSame) {
   };
   for (const char* request :
        {"dense_2.forward:block=100", "dense_2.forward:block=0,tile=5", "dense_2.input_gradient:tile=10",
-        "dense_2.input_gradient:vectors=1", "dense_1.weight_gradient:vectors=1,tile=1,tiles_per_task=3",
+        "dense_2.input_gradient:vectors=1", "dense_1.weight_gradient:vectors=1,tile=1,tiles_per_task=4",
         "dense_1.weight_gradient:products=f32"})
     check(perceptron(48), "train", request);
   for (const char* request : {"dense.forward:rounded_pairs=144", "dense.forward:vectors=2,tile=12"})
