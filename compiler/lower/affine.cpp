@@ -21,6 +21,20 @@ std::vector<int> storage_extents(const Shape& shape, int64_t batch) {
   return result;
 }
 
+std::vector<size_t> loops_in(const AffineIndex& index) {
+  std::vector<size_t> loops;
+  for (size_t i = 0; i < index.coefficients.size(); ++i) {
+    if (index.coefficients[i] != 0) loops.push_back(i);
+  }
+  return loops;
+}
+
+std::optional<size_t> plain_loop(const AffineIndex& index) {
+  const std::vector<size_t> loops = loops_in(index);
+  if (loops.size() != 1 || index.coefficients[loops[0]] != 1 || index.offset != 0 || index.divisor != 1) return {};
+  return loops[0];
+}
+
 AffineRead affine_read(const Contraction& contraction, const std::vector<AffineIndex>& indices, const Shape& operand,
                        const Index& loops) {
   AffineRead result;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "ops/definition.h"
 
 namespace kiln {
@@ -7,6 +9,11 @@ namespace kiln {
 /// A position in storage order: the batch first, then the other dimensions from the innermost out.
 Index storage_order(const Index& index, bool batched);
 std::vector<int> storage_extents(const Shape& shape, int64_t batch);
+
+/// The loops that an index depends on, in order.
+std::vector<size_t> loops_in(const AffineIndex& index);
+/// The loop that an index is, where it is nothing but one.
+std::optional<size_t> plain_loop(const AffineIndex& index);
 
 /// Where a contraction reads an operand.
 struct AffineRead {

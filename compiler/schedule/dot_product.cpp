@@ -21,11 +21,8 @@ constexpr int kTasks = 16;
 std::optional<size_t> plain_dimension(const std::vector<AffineIndex>& indices, size_t loop) {
   std::optional<size_t> found;
   for (size_t d = 0; d < indices.size(); ++d) {
-    const AffineIndex& index = indices[d];
-    if (index.coefficients[loop] == 0) continue;
-    const auto other = [](int64_t c) { return c != 0; };
-    const bool alone = std::count_if(index.coefficients.begin(), index.coefficients.end(), other) == 1;
-    if (found || !alone || index.coefficients[loop] != 1 || index.offset != 0 || index.divisor != 1) return {};
+    if (indices[d].coefficients[loop] == 0) continue;
+    if (found || plain_loop(indices[d]) != loop) return {};
     found = d;
   }
   return found;

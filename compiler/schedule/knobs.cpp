@@ -59,6 +59,8 @@ std::vector<int> divisors(int extent, int limit) {
 
 int divisor(int extent, int limit) { return divisors(extent, std::max(1, limit)).back(); }
 
+int tile_count(int64_t extent, int tile) { return static_cast<int>((extent + tile - 1) / tile); }
+
 std::vector<int> range(int from, int to) {
   std::vector<int> result;
   for (int i = from; i <= to; ++i) result.push_back(i);

@@ -45,6 +45,8 @@ std::string to_string(const std::vector<Knob>& knobs);
 std::vector<int> divisors(int extent, int limit);
 /// The largest of them.
 int divisor(int extent, int limit);
+/// How many tiles cover an extent.
+int tile_count(int64_t extent, int tile);
 /// from, from + 1, ..., to.
 std::vector<int> range(int from, int to);
 

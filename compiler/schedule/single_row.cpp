@@ -24,8 +24,6 @@ constexpr int kUnits = 8;
 /// start late.
 constexpr int kDenseTasks = 24;
 
-int ceiling(int a, int b) { return (a + b - 1) / b; }
-
 /// The innermost dimension in storage order that has more than one element, from `first` on; the rank if none has.
 size_t next_dimension(const Loops& loops, size_t first) {
   while (first < loops.extents.size() && loops.extents[first] == 1) ++first;
@@ -97,7 +95,7 @@ Tile cheapest_tile(int vectors, int positions, int window, const Machine& machin
     for (int p = 1; p <= positions && (p == 1 || v * p * window <= machine.accumulators); ++p) {
       const int size = v * p * window;
       const int step = std::max({size, v + p * window / 2, 8});
-      const int cost = ceiling(vectors, v) * ceiling(positions, p) * step;
+      const int cost = tile_count(vectors, v) * tile_count(positions, p) * step;
       if (best_size == 0 || cost < best_cost || (cost == best_cost && size > best_size)) {
         best = {v, p};
         best_cost = cost;
@@ -134,7 +132,7 @@ Recipe features(KernelExpressions& kernel, NodeId anchor, const Machine& machine
   const size_t v = std::min(next_dimension(loops, 1), rank - 1), p = next_dimension(loops, v + 1);
   const bool tiled = p < rank;
   const int width = std::min(loops.extents[v], machine.vector);
-  const Tile standard = cheapest_tile(ceiling(loops.extents[v], width), tiled ? loops.extents[p] : 1, window, machine);
+  const Tile standard = cheapest_tile(tile_count(loops.extents[v], width), tiled ? loops.extents[p] : 1, window, machine);
   const int vectors = knobs.choose("vectors", range(1, std::min(loops.extents[v] / width, 8)),
                                    std::min(standard.vectors, loops.extents[v] / width));
   const int tile =
@@ -170,7 +168,7 @@ Recipe features(KernelExpressions& kernel, NodeId anchor, const Machine& machine
 
   // Tasks: rows, or rows and groups of features where there are few rows.
   const bool threads = worth_threads(kernel, element_count(c.extents, 1) / 4);  // operands are in registers
-  const int groups = ceiling(loops.extents[v], vectors * width);
+  const int groups = tile_count(loops.extents[v], vectors * width);
   Var level = outer.empty() ? (tiled ? po : vo) : outer.back();
   std::vector<std::string> legal = {"none", "rows"};
   if (!outer.empty() && groups > 1) legal.emplace_back("rows_features");
@@ -232,7 +230,7 @@ Recipe dots(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Kn
   sum.update().reorder(q.x, n, u).atomic().vectorize(q.x).unroll(u);
   acc.compute_at(output, uo).vectorize(lane, machine.vector).unroll(lane).unroll(u);
   acc.update().reorder(lane, u, r.x).vectorize(lane, machine.vector).unroll(lane).unroll(u);
-  const int tiles = ceiling(units, tile);
+  const int tiles = tile_count(units, tile);
   if (knobs.choose("parallel", {"none", "tiles"}, worth_threads(kernel) ? "tiles" : "none") == "tiles") {
     const int task = knobs.choose("tiles_per_task", divisors(tiles, tiles), divisor(tiles, tiles / kDenseTasks));
     output.parallel(uo, task, TailStrategy::GuardWithIf);

@@ -1,5 +1,6 @@
 #include "schedule/winograd.h"
 
+#include "lower/affine.h"
 #include "ops/window.h"
 
 namespace kiln {
@@ -79,12 +80,10 @@ Expr transformed(const WinogradMatrices::Matrix& matrix, const Expr& row, const 
   return Halide::mux(row, transform(matrix, values));
 }
 
-int winograd_tiles(int64_t extent, int outputs) { return static_cast<int>((extent + outputs - 1) / outputs); }
-
 std::vector<int> winograd_outputs(int taps) { return range(2, kInputs + 1 - taps); }
 
 double winograd_products(int64_t rows, int64_t columns, int outputs, int taps) {
-  return static_cast<double>(winograd_tiles(rows, outputs)) * winograd_tiles(columns, outputs) * (outputs + taps - 1) *
+  return static_cast<double>(tile_count(rows, outputs)) * tile_count(columns, outputs) * (outputs + taps - 1) *
          (outputs + taps - 1);
 }
 
@@ -177,18 +176,7 @@ std::optional<StrideOneConvolution> stride_one_convolution(const KernelExpressio
   const std::vector<AffineIndex>& image = form.image == 0 ? c.left : c.right;
   const std::vector<AffineIndex>& weights = form.image == 0 ? c.right : c.left;
   if (image.size() != 4 || weights.size() != 4) return {};
-  const auto loops_in = [](const AffineIndex& index) {
-    std::vector<size_t> loops;
-    for (size_t i = 0; i < index.coefficients.size(); ++i) {
-      if (index.coefficients[i] != 0) loops.push_back(i);
-    }
-    return loops;
-  };
-  const auto plain = [&](const AffineIndex& index, size_t loop) {
-    return index.offset == 0 && index.divisor == 1 && loops_in(index) == std::vector<size_t>{loop} &&
-           index.coefficients[loop] == 1;
-  };
-  if (!plain(image[0], 0)) return {};
+  if (plain_loop(image[0]) != size_t{0}) return {};
   for (size_t d = 0; d < 2; ++d) {
     const AffineIndex& index = image[1 + d];
     const std::vector<size_t> loops = loops_in(index);
@@ -202,10 +190,9 @@ std::optional<StrideOneConvolution> stride_one_convolution(const KernelExpressio
   form.feature = 3;
   form.channel = 4 + 5 + 6 - form.tap_loop[0] - form.tap_loop[1];
   if (c.extents[form.tap_loop[1]] != form.taps || form.taps < 2 || form.taps > 5) return {};
-  if (form.tap_loop[0] == form.tap_loop[1] || !plain(image[3], form.channel)) return {};
+  if (form.tap_loop[0] == form.tap_loop[1] || plain_loop(image[3]) != form.channel) return {};
   for (const AffineIndex& index : weights) {
-    const std::vector<size_t> loops = loops_in(index);
-    if (loops.size() != 1 || loops[0] < 3 || !plain(index, loops[0])) return {};
+    if (plain_loop(index).value_or(0) < 3) return {};
   }
   if (tile_outputs(kernel, form.taps).empty()) return {};
   return form;
@@ -234,7 +221,7 @@ Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const M
   const int m = knobs.choose("outputs", tile_outputs(kernel, taps), best_outputs(kernel, taps));
   // A task is a tile for so many vectors of rows.
   const auto [rows, columns] = needed_results(kernel);
-  const int tiles = winograd_tiles(rows, m) * winograd_tiles(columns, m);
+  const int tiles = tile_count(rows, m) * tile_count(columns, m);
   const int most = machine.accumulators >= 24 && tiles >= kTasks ? 4 : 2;
   const int vectors = knobs.choose("vectors", divisors(lanes / vector, 8), divisor(lanes / vector, most));
   const int tile =

@@ -19,9 +19,8 @@ WinogradMatrices winograd_matrices(int outputs, int taps);
 Halide::Expr transformed(const WinogradMatrices::Matrix& matrix, const Halide::Expr& row,
                          const std::function<Halide::Expr(int)>& value);
 
-/// How many results a tile may have in each direction, and how many tiles cover an extent.
+/// How many results a tile may have in each direction.
 std::vector<int> winograd_outputs(int taps);
-int winograd_tiles(int64_t extent, int outputs);
 /// Multiplications for each pair of features, and the tile among `legal` that takes the fewest.
 double winograd_products(int64_t rows, int64_t columns, int outputs, int taps);
 int best_winograd_outputs(const std::vector<int>& legal, int64_t rows, int64_t columns, int taps);

@@ -1,5 +1,7 @@
 #include "schedule/winograd.h"
 
+#include "lower/affine.h"
+
 namespace kiln {
 
 using Halide::Expr;
@@ -47,38 +49,27 @@ std::optional<StrideOneWeightGradient> stride_one_weight_gradient(const KernelEx
                                                                   NodeId anchor) {
   const Node& node = kernel.node(anchor);
   if (c.output_rank != 4 || c.loops.size() != 7 || has_batch(node.type.shape)) return {};
-  const auto loops_in = [](const AffineIndex& index) {
-    std::vector<size_t> loops;
-    for (size_t i = 0; i < index.coefficients.size(); ++i) {
-      if (index.coefficients[i] != 0) loops.push_back(i);
-    }
-    return loops;
-  };
-  const auto plain = [&](const AffineIndex& index) {
-    return index.offset == 0 && index.divisor == 1 && loops_in(index).size() == 1 &&
-           index.coefficients[loops_in(index)[0]] == 1;
-  };
   for (int side = 0; side < 2; ++side) {
     // The cotangent is read at plain loops; the image at the sum of a tap and a place.
     const std::vector<AffineIndex>& cotangent = side == 0 ? c.left : c.right;
     const std::vector<AffineIndex>& image = side == 0 ? c.right : c.left;
-    if (cotangent.size() != 4 || image.size() != 4 || !std::all_of(cotangent.begin(), cotangent.end(), plain) ||
-        !plain(image[0]) || !plain(image[3]))
+    if (cotangent.size() != 4 || image.size() != 4 || !std::all_of(cotangent.begin(), cotangent.end(), plain_loop) ||
+        !plain_loop(image[0]) || !plain_loop(image[3]))
       continue;
     StrideOneWeightGradient form;
     form.cotangent = side;
     form.image = 1 - side;
-    form.batch = loops_in(image[0])[0];
-    form.channel = loops_in(image[3])[0];
-    form.feature = loops_in(cotangent[3])[0];
-    bool fits = loops_in(cotangent[0])[0] == form.batch && c.extents[form.batch] == kBatch && form.channel < 4 &&
+    form.batch = *plain_loop(image[0]);
+    form.channel = *plain_loop(image[3]);
+    form.feature = *plain_loop(cotangent[3]);
+    bool fits = *plain_loop(cotangent[0]) == form.batch && c.extents[form.batch] == kBatch && form.channel < 4 &&
                 form.feature < 4;
     for (size_t d = 0; d < 2 && fits; ++d) {
       const AffineIndex& index = image[1 + d];
       const std::vector<size_t> loops = loops_in(index);
       fits = loops.size() == 2 && index.divisor == 1 && loops[0] < 4 && loops[1] >= 4 &&
              index.coefficients[loops[0]] == 1 && index.coefficients[loops[1]] == 1 &&
-             loops_in(cotangent[1 + d])[0] == loops[1];
+             *plain_loop(cotangent[1 + d]) == loops[1];
       if (!fits) break;
       form.tap_loop[d] = loops[0];
       form.place_loop[d] = loops[1];
@@ -117,7 +108,7 @@ Recipe weight_gradient_by_winograd(KernelExpressions& kernel, NodeId anchor, con
   const int channel_tile = knobs.choose("channel_tile", divisors(channels, machine.accumulators),
                                         divisor(channels, machine.accumulators / feature_tile));
   const WinogradMatrices matrices = winograd_matrices(m, taps);
-  const int tiles_down = winograd_tiles(rows, m), tiles_across = winograd_tiles(columns, m);
+  const int tiles_down = tile_count(rows, m), tiles_across = tile_count(columns, m);
 
   // An operand's element, zero outside of it.
   const auto read = [&](NodeId operand, const Expr& n, const Expr& row, const Expr& column, const Expr& feature) {
