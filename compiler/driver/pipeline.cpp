@@ -27,41 +27,49 @@ Graph only_prediction(Graph graph) {
   return without_dead_nodes(graph);
 }
 
-Program compile(const std::string& name, const Graph& simple, const StateLayout& state) {
-  const Graph graph = simplify(split_sums(simple));
-  return plan(name, graph, fuse(graph, graph.batch), state, graph.batch);
+Graph simplified(const Graph& graph, const Passes& passes) { return passes.simplify ? simplify(graph) : graph; }
+
+std::vector<Kernel> kernels_of(const Graph& graph, int64_t batch, const Passes& passes) {
+  return passes.fuse ? fuse(graph, batch) : single_kernels(graph);
+}
+
+Program compile(const std::string& name, const Graph& simple, const StateLayout& state, const Passes& passes) {
+  const Graph graph = simplified(passes.split_sums ? split_sums(simple) : simple, passes);
+  return plan(name, graph, kernels_of(graph, graph.batch, passes), state, graph.batch, padded_rows(graph.batch),
+              passes.in_place_updates);
 }
 
 /// A program of one row, stored row-major: nothing is padded, vectors go along features.
-Program compile_single_row(const std::string& name, const Graph& inference, const StateLayout& state) {
-  const Graph graph = simplify(with_feature_weights(inference));
-  return plan(name, graph, fuse(graph, 1), state, 1, 1);
+Program compile_single_row(const std::string& name, const Graph& inference, const StateLayout& state,
+                           const Passes& passes) {
+  const Graph graph = simplified(passes.feature_weights ? with_feature_weights(inference) : inference, passes);
+  return plan(name, graph, kernels_of(graph, 1, passes), state, 1, 1, passes.in_place_updates);
 }
 
 }  // namespace
 
-Model build_model(const Graph& graph) {
+Model build_model(const Graph& graph, const Passes& passes) {
   if (graph.outputs.empty())
     throw UserError(graph.train_location, graph.name, "the graph has no output(); name what it predicts");
   verify(graph);
   Model model;
   model.name = graph.name;
   model.graph = graph;
-  const Graph inference = simplify(expand(graph, false));
-  const Graph hoisted = simplify(hoist_parameters(inference));
+  const Graph inference = simplified(expand(graph, false), passes);
+  const Graph hoisted = passes.hoist_parameters ? simplified(hoist_parameters(inference), passes) : inference;
   if (graph.loss) {
-    const Graph forward = simplify(expand(graph, true));
-    const Graph step = simplify(only_training(training_step(forward)));
+    const Graph forward = simplified(expand(graph, true), passes);
+    const Graph step = simplified(only_training(training_step(forward)), passes);
     model.state_graph = step;
     model.state = layout_state(step);
-    model.programs.push_back(compile("train", step, model.state));
-    model.programs.push_back(compile("evaluate", only_training(hoisted), model.state));
+    model.programs.push_back(compile("train", step, model.state, passes));
+    model.programs.push_back(compile("evaluate", only_training(hoisted), model.state, passes));
   } else {
     model.state_graph = inference;
     model.state = layout_state(inference);
   }
-  model.programs.push_back(compile("predict", only_prediction(hoisted), model.state));
-  model.programs.push_back(compile_single_row("predict_one", only_prediction(hoisted), model.state));
+  model.programs.push_back(compile("predict", only_prediction(hoisted), model.state, passes));
+  model.programs.push_back(compile_single_row("predict_one", only_prediction(hoisted), model.state, passes));
   model.fingerprint = fingerprint(model.state_graph);
   model.summary = summary_table(graph);
   model.summary_json = summary_json(graph);

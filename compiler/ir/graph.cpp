@@ -40,7 +40,9 @@ const char* to_string(Role role) {
 void Call::fail(const std::string& message) const { throw UserError(location, op.name, message); }
 
 Graph& Tensor::graph() const {
-  if (graph_ == nullptr) throw UserError("an empty Tensor is used; assign it an input or an operator's result first");
+  if (graph_ == nullptr)
+    throw UserError(declared_, "Tensor",
+                    "this one is used before anything was assigned to it; assign an input or an operator's result");
   return *graph_;
 }
 

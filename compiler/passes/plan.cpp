@@ -111,7 +111,7 @@ StateLayout layout_state(const Graph& graph) {
 }
 
 Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> kernels, const StateLayout& state,
-             int64_t batch, int64_t lanes) {
+             int64_t batch, int64_t lanes, bool in_place_updates) {
   Program program;
   program.name = name;
   program.graph = graph;
@@ -157,7 +157,7 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
     const NodeId value = resolve_view(graph, update.value);
     const int writer = producer[value];
     const StateEntry& entry = state.entries.at(parameter_name(graph.node(update.parameter)));
-    bool direct = writer >= 0 && in_place.count(value) == 0;
+    bool direct = in_place_updates && writer >= 0 && in_place.count(value) == 0;
     if (direct) {
       // Inside its own kernel the old value may be read at the element that is written, which is so unless it is what
       // an anchor of the kernel reads.

@@ -98,6 +98,13 @@ const Case kCases[] = {
        finish(g, x, 4, plain(), 16);
        return g;
      }},
+    {"padded_rows",  // padding is an offset of the contraction, which makes its weight gradient none of whole matrices
+     [] {
+       Graph g{"padded"};
+       const Tensor x = pad(g.input("features", {13}), {.before = {0, 1}, .after = {0, 2}});
+       finish(g, relu(dense(x, {.units = 16})), 3, plain(), 16);
+       return g;
+     }},
     {"multi_layer_perceptron",
      [] {
        Graph g{"mlp"};
