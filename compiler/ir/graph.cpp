@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "ops/constant.h"
 #include "ops/input.h"
@@ -87,6 +88,11 @@ Tensor Graph::append(const Operator& op, const std::vector<Tensor>& inputs, Attr
     node.layer = fresh_layer(op.name);
   }
   node.type = op.type(call(node));
+  int64_t room = std::numeric_limits<int32_t>::max();  // kernels count elements in 32 bits
+  for (const int64_t extent : node.type.shape) {
+    if (extent != kBatch) room /= std::max<int64_t>(1, extent);
+  }
+  if (room == 0) throw UserError(node.location, op.name, fmt::format("{} is too large", to_string(node.type.shape)));
   nodes.push_back(std::move(node));
   return {this, nodes.back().id};
 }

@@ -15,7 +15,7 @@ namespace kiln::testing {
 struct Variant {
   std::string name;  // "rules", "no-simplify", ..., "schedule-<seed>"
   Passes passes = {};
-  uint64_t schedule_seed = 0;  // not 0: every kernel's knobs are drawn from what is legal
+  uint64_t schedule_seed = 0;    // not 0: every kernel's knobs are drawn from what is legal
   std::string only_kernel = {};  // "train/conv2d.forward": of this one only
 };
 /// With everything, with each pass left out, and with one random schedule.

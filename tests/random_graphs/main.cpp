@@ -13,18 +13,23 @@ namespace {
 
 struct Arguments {
   uint64_t seed = 1;
-  int graphs = 100, shrink = 60;
+  int graphs = 100, shrink = 60, layers = 0;
   double seconds = 0;
   std::string variant;
   std::vector<std::string> programs = CheckOptions{}.programs;
   bool some = false, show = false, verbose = false;
 };
 
+Sketch sketch_of(const Arguments& arguments, uint64_t seed) {
+  return arguments.layers > 0 ? random_sketch(seed, arguments.layers) : random_sketch(seed);
+}
+
 /// Prints what differs, the line that repeats it and the smallest graph that still does it.
 void report(const Arguments& arguments, uint64_t seed, const Variant& variant, const Mismatch& mismatch) {
   std::cout << "\ngraph " << seed << ", " << variant.name << ": "
             << (mismatch.program.empty() ? "not compiled" : mismatch.program) << ": " << mismatch.message
-            << "\nrepeat: build/kiln_random_graphs --graphs 1 --seed " << seed << " --variant " << variant.name << '\n';
+            << "\nrepeat: build/kiln_random_graphs --graphs 1 --seed " << seed << " --variant " << variant.name
+            << (arguments.layers > 0 ? fmt::format(" --layers {}", arguments.layers) : "") << '\n';
   CheckOptions options = {.seed = seed, .programs = arguments.programs};
   if (!mismatch.program.empty()) options.programs = {mismatch.program};
   const auto fails = [&](const Sketch& sketch) {
@@ -33,7 +38,7 @@ void report(const Arguments& arguments, uint64_t seed, const Variant& variant, c
     if (!found || found->program != mismatch.program) return false;
     return !mismatch.program.empty() || found->message.substr(0, 30) == mismatch.message.substr(0, 30);
   };
-  const Sketch small = shrunk(random_sketch(seed), fails, arguments.shrink);
+  const Sketch small = shrunk(sketch_of(arguments, seed), fails, arguments.shrink);
   const auto again = check(small, variant, options);
   for (const auto& [kernel, schedule] : drawn_schedules(small, variant)) {
     Variant single = variant;
@@ -54,6 +59,8 @@ int main(int argc, char** argv) {
                "kiln_random_graphs"};
   app.add_option("--graphs", arguments.graphs, "How many")->check(CLI::PositiveNumber);
   app.add_option("--seed", arguments.seed, "Of the first graph; the others follow");
+  app.add_option("--layers", arguments.layers,
+                 "Of each graph, between inputs and loss (default: 3 to 40, by the seed)");
   app.add_option("--variant", arguments.variant,
                  "Only rules, no-<pass>, no-passes or schedule-<seed> (default: all of them)");
   app.add_option("--programs", arguments.programs, "Only these, of train, evaluate, predict and predict_one");
@@ -69,7 +76,7 @@ int main(int argc, char** argv) {
   int done = 0, programs = 0, failures = 0;
   for (; done < arguments.graphs && (arguments.seconds == 0 || elapsed() < arguments.seconds); ++done) {
     const uint64_t seed = arguments.seed + static_cast<uint64_t>(done);
-    const Sketch sketch = random_sketch(seed);
+    const Sketch sketch = sketch_of(arguments, seed);
     if (arguments.show) {
       std::cout << "// seed " << seed << '\n' << code(sketch) << '\n';
       continue;
