@@ -105,6 +105,14 @@ const Case kCases[] = {
        finish(g, relu(dense(x, {.units = 16})), 3, plain(), 16);
        return g;
      }},
+    {"sums_of_one_element",
+     [] {
+       Graph g{"one"};
+       Tensor x = global_average_pool(batch_norm(g.input("image", {1, 1, 6})));
+       x = reduce_max(reshape(x, {kBatch, 1, 6, 1}) + 1.0, {.axes = {1, 3}});
+       finish(g, x, 3, plain(), 16);
+       return g;
+     }},
     {"multi_layer_perceptron",
      [] {
        Graph g{"mlp"};

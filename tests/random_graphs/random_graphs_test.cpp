@@ -16,11 +16,12 @@ class RandomGraphs : public ::testing::TestWithParam<int> {};
 TEST_P(RandomGraphs, EqualTheirReference) {
   for (int i = 0; i < kGraphs / kGroups; ++i) {
     const auto seed = static_cast<uint64_t>(1 + GetParam() * (kGraphs / kGroups) + i);
-    const Sketch sketch = random_sketch(seed, static_cast<int>(3 + seed % 7));
+    const Sketch sketch = random_sketch(seed, static_cast<int>(3 + seed % 5));
     const Variant variant = some_variant(seed);
-    // Compiling is most of the time: the training step always, one other program in turn.
+    // Compiling is most of the time: the training step always, another program for every second graph.
     const char* others[] = {"evaluate", "predict", "predict_one"};
-    const CheckOptions options = {.seed = seed, .programs = {"train", others[seed % 3]}};
+    CheckOptions options = {.seed = seed, .programs = {"train"}};
+    if (seed % 2 == 0) options.programs.emplace_back(others[seed / 2 % 3]);
     const auto mismatch = check(sketch, variant, options);
     if (!mismatch) continue;
     const auto fails = [&](const Sketch& candidate) {
@@ -30,7 +31,7 @@ TEST_P(RandomGraphs, EqualTheirReference) {
     };
     ADD_FAILURE() << "graph " << seed << ", " << variant.name << ": " << mismatch->program << ": " << mismatch->message
                   << "\nrepeat: build/kiln_random_graphs --graphs 1 --seed " << seed << " --variant " << variant.name
-                  << " --layers " << 3 + seed % 7 << "\nsmallest graph that still does it:\n"
+                  << " --layers " << 3 + seed % 5 << "\nsmallest graph that still does it:\n"
                   << code(shrunk(sketch, fails, 30));
   }
 }
