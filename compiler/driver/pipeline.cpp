@@ -59,7 +59,23 @@ void check_sizes(const Graph& graph, int64_t lanes) {
   }
 }
 
-Graph simplified(const Graph& graph, const Passes& passes) { return passes.simplify ? simplify(graph) : graph; }
+/// Every pass ends here: what it made is verified, simplified, and verified again.
+Graph simplified(const Graph& graph, const Passes& passes) {
+  verify(graph);
+  if (!passes.simplify) return graph;
+  Graph simple = simplify(graph);
+  verify(simple);
+  return simple;
+}
+
+void check_outputs(const Graph& graph) {
+  for (const Output& output : graph.outputs) {
+    const Node& node = graph.node(resolve_view(graph, output.node));
+    if (node.op == &parameter_operator)
+      throw UserError(node.location, "output",
+                      fmt::format("'{}' is a weight itself; the output of a prediction must be computed", output.name));
+  }
+}
 
 std::vector<Kernel> kernels_of(const Graph& graph, int64_t batch, const Passes& passes) {
   return passes.fuse ? fuse(graph, batch) : single_kernels(graph);
@@ -86,6 +102,7 @@ Model build_model(const Graph& graph, const Passes& passes) {
     throw UserError(graph.loss || graph.nodes.empty() ? graph.train_location : graph.nodes.back().location, graph.name,
                     "the graph has no output(); name what it predicts");
   verify(graph);
+  check_outputs(graph);
   Model model;
   model.name = graph.name;
   model.graph = graph;

@@ -88,11 +88,15 @@ Tensor Graph::append(const Operator& op, const std::vector<Tensor>& inputs, Attr
     node.layer = fresh_layer(op.name);
   }
   node.type = op.type(call(node));
+  const Shape& shape = node.type.shape;
   int64_t room = std::numeric_limits<int32_t>::max();  // kernels count elements in 32 bits
-  for (const int64_t extent : node.type.shape) {
-    if (extent != kBatch) room /= std::max<int64_t>(1, extent);
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (d == 0 && shape[d] == kBatch && &op != &parameter_operator) continue;
+    if (shape[d] < 1)
+      throw UserError(node.location, op.name, fmt::format("extents must be positive, got {}", to_string(shape)));
+    room /= shape[d];
   }
-  if (room == 0) throw UserError(node.location, op.name, fmt::format("{} is too large", to_string(node.type.shape)));
+  if (room == 0) throw UserError(node.location, op.name, fmt::format("{} is too large", to_string(shape)));
   nodes.push_back(std::move(node));
   return {this, nodes.back().id};
 }

@@ -89,8 +89,9 @@ inline Program plan(const std::string& name, const Graph& graph, std::vector<Ker
 /// The buffer behind a view; the node itself otherwise.
 NodeId resolve_view(const Graph& graph, NodeId id);
 
-/// Throws InternalError unless every value is produced before it is read, no two live buffers overlap, and offsets are
-/// aligned and inside.
+/// Throws InternalError unless every value is produced before it is read, no two live buffers overlap, offsets are
+/// aligned and inside, kernels are complete, results live to the end of the step, and every update reaches its
+/// parameter exactly once.
 void verify(const Program& program, const StateLayout& state);
 
 }  // namespace kiln
