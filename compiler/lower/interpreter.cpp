@@ -425,18 +425,36 @@ struct Interpreter::Parts {
       filled = 0;
     };
     // The position in one operand; false where that is outside.
-    std::vector<int> loops(c.extents.size());
-    const auto place = [&](int side) {
-      const std::vector<AffineIndex>& indices = side == 0 ? c.left : c.right;
-      const Shape& shape = graph.node(node.inputs[static_cast<size_t>(side)]).type.shape;
-      for (size_t d = 0; d < indices.size(); ++d) {
-        int64_t position = indices[d].offset;
-        for (size_t l = 0; l < loops.size(); ++l) position += indices[d].coefficients[l] * loops[l];
-        if (indices[d].divisor != 1) {
-          if (position % indices[d].divisor != 0) return false;
-          position /= indices[d].divisor;
+    struct Term {
+      size_t loop;
+      int64_t coefficient;
+    };
+    struct Dimension {
+      std::vector<Term> terms;
+      int64_t offset, divisor, extent;
+    };
+    std::vector<Dimension> dimensions[2];
+    for (size_t side = 0; side < 2; ++side) {
+      const Shape shape = with_batch(graph.node(node.inputs[side]).type.shape, options.lanes);
+      for (const AffineIndex& index : side == 0 ? c.left : c.right) {
+        Dimension dimension = {{}, index.offset, index.divisor, shape[dimensions[side].size()]};
+        for (size_t l = 0; l < c.extents.size(); ++l) {
+          if (index.coefficients[l] != 0) dimension.terms.push_back({l, index.coefficients[l]});
         }
-        if (position < 0 || position >= (shape[d] == kBatch ? options.lanes : shape[d])) return false;
+        dimensions[side].push_back(std::move(dimension));
+      }
+    }
+    std::vector<int> loops(c.extents.size());
+    const auto place = [&](size_t side) {
+      for (size_t d = 0; d < dimensions[side].size(); ++d) {
+        const Dimension& dimension = dimensions[side][d];
+        int64_t position = dimension.offset;
+        for (const Term& term : dimension.terms) position += term.coefficient * loops[term.loop];
+        if (dimension.divisor != 1) {
+          if (position % dimension.divisor != 0) return false;
+          position /= dimension.divisor;
+        }
+        if (position < 0 || position >= dimension.extent) return false;
         sides[side].at[d][filled] = static_cast<int>(position);
       }
       return true;

@@ -26,6 +26,8 @@ constexpr double kTolerance = 1e-7;
 // that are differences of nearly equal numbers (the gradient of a bias before a normalisation is exactly zero) have no
 // relative accuracy in any order of summation.
 constexpr double kNoiseFactor = 1e4;
+// ... or this for each element: a * b - c * d is exactly zero or not, as a multiply-add is fused or not.
+constexpr double kFusedRounding = 1e-16;
 
 const std::string& name_of(const Node& node) { return std::get<std::string>(node.attributes.at("name")); }
 
@@ -284,7 +286,7 @@ std::string difference(const Wanted& wanted, const std::vector<float>& found) {
     noise += (wanted.single[i] - want) * (wanted.single[i] - want);
     if (apart > worst) worst = apart, worst_at = i;
   }
-  const double allowed = kTolerance * size + kNoiseFactor * noise + 1e-20 * static_cast<double>(found.size());
+  const double allowed = kTolerance * size + kNoiseFactor * noise + kFusedRounding * static_cast<double>(found.size());
   if (error <= allowed) return "";
   return fmt::format(
       "{} differs by {:.2g} of its size (normalised mean squared), {:.2g} is allowed; [{}] of {} is {:.9g}, "
