@@ -184,6 +184,7 @@ Recipe features(KernelExpressions& kernel, NodeId anchor, const Machine& machine
     for (size_t d = 0; d + 1 < outer.size(); ++d) regrouped.emplace_back(outer[d]);
     regrouped.insert(regrouped.end(), {vo, outer.back()});
     output.reorder(regrouped).fuse(vo, outer.back(), task).parallel(task);
+    if (!tiled) acc.compute_at(output, task);
     level = task;
   } else if (parallel == "rows") {
     output.parallel(level);
