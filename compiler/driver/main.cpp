@@ -23,6 +23,7 @@
 #include "driver/schedules.h"
 #include "driver/version.h"
 #include "interrupt.h"
+#include "tune/self_check.h"
 #include "tune/tuner.h"
 
 kiln::Graph kiln_graph();
@@ -205,6 +206,7 @@ int compile(const Options& options) {
       options.out.empty() ? std::filesystem::path("generated") / model.name : std::filesystem::path(options.out);
   std::filesystem::create_directories(folder);
   const CompiledObject object = compile_object(variants, compile);
+  const ObjectCheck check = check_object(variants, object.bytes);  // a wrong one is never put in place
   write_file(folder / (model.name + ".h"), model_header(model));
   write_file(folder / (model.name + ".dot"), model.dot);
   write_file(folder / (model.name + ".svg"), model.svg);
@@ -218,6 +220,8 @@ int compile(const Options& options) {
                                 {"precision", to_string(model.graph.precision)},
                                 {"kernels", object.kernels},
                                 {"cached_kernels", object.cached_kernels},
+                                {"checked_kernels", check.kernels},
+                                {"unchecked_targets", check.unchecked},
                                 {"state_bytes", model.state.bytes},
                                 {"object", (folder / (model.name + ".o")).string()},
                                 {"object_bytes", object.bytes.size()},
@@ -229,6 +233,8 @@ int compile(const Options& options) {
         "{}: {} programs, {} kernels ({} from the cache), {} bytes of state -> {} ({} bytes) in {:.1f} s\n", model.name,
         model.programs.size(), object.kernels, object.cached_kernels, model.state.bytes,
         (folder / (model.name + ".o")).string(), object.bytes.size(), seconds);
+    for (const std::string& target : check.unchecked)
+      std::cout << fmt::format("{}: not checked, since this processor cannot run it: {}\n", model.name, target);
   }
   return 0;
 }

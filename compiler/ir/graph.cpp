@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "ops/constant.h"
 #include "ops/input.h"
@@ -40,7 +41,9 @@ const char* to_string(Role role) {
 void Call::fail(const std::string& message) const { throw UserError(location, op.name, message); }
 
 Graph& Tensor::graph() const {
-  if (graph_ == nullptr) throw UserError("an empty Tensor is used; assign it an input or an operator's result first");
+  if (graph_ == nullptr)
+    throw UserError(declared_, "Tensor",
+                    "this one is used before anything was assigned to it; assign an input or an operator's result");
   return *graph_;
 }
 
@@ -85,6 +88,15 @@ Tensor Graph::append(const Operator& op, const std::vector<Tensor>& inputs, Attr
     node.layer = fresh_layer(op.name);
   }
   node.type = op.type(call(node));
+  const Shape& shape = node.type.shape;
+  int64_t room = std::numeric_limits<int32_t>::max();  // kernels count elements in 32 bits
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (d == 0 && shape[d] == kBatch && &op != &parameter_operator) continue;
+    if (shape[d] < 1)
+      throw UserError(node.location, op.name, fmt::format("extents must be positive, got {}", to_string(shape)));
+    room /= shape[d];
+  }
+  if (room == 0) throw UserError(node.location, op.name, fmt::format("{} is too large", to_string(shape)));
   nodes.push_back(std::move(node));
   return {this, nodes.back().id};
 }

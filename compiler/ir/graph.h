@@ -33,8 +33,9 @@ struct Node {
 /// A handle on a node while a graph is being built.
 class Tensor {
  public:
-  Tensor() = default;
-  Tensor(Graph* graph, NodeId id) : graph_(graph), id_(id) {}
+  /// Empty; remembers where it was declared, for the error of who uses it before anything was assigned.
+  Tensor(Location declared = Location::here()) : declared_(declared) {}
+  Tensor(Graph* graph, NodeId id) : graph_(graph), id_(id), declared_() {}
 
   explicit operator bool() const { return graph_ != nullptr; }
   /// Throws a UserError when the tensor is empty: declared, but never assigned.
@@ -47,6 +48,7 @@ class Tensor {
  private:
   Graph* graph_ = nullptr;
   NodeId id_ = -1;
+  Location declared_;
 };
 
 /// A Tensor argument of an overloaded operator (a + b), which has no room for a location of its own.

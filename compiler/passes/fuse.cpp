@@ -98,6 +98,7 @@ class Fuser {
   void force_buffers() {
     buffer_.assign(count_, false);
     claimed_.assign(count_, false);
+    taken_.assign(count_, false);
     grouped_.assign(count_, false);
     pooled_.assign(count_, false);
     stored_because_.assign(count_, "");
@@ -232,17 +233,30 @@ class Fuser {
         // The last first: a weight is written before the state that its value is made of.
         std::sort(roots.begin(), roots.end(), std::greater<>());
         roots.erase(std::unique(roots.begin(), roots.end()), roots.end());
-        if (roots.size() <= 4) return roots;
+        if (roots.size() <= 4) {
+          for (NodeId root : roots) take(root, anchor);
+          return roots;
+        }
       }
       buffer_[current] = true;
       stored_because_[current] = "several kernels read it";
     }
+    take(current, anchor);
     return {current};
   }
 
+  /// What lies between an anchor and its kernel's root: the epilogue of another anchor must end before it.
+  void take(NodeId root, NodeId anchor) {
+    for (NodeId input : node(root).inputs) {
+      if (input == anchor || buffer_[input] || taken_[input] || !reaches_[input][anchor]) continue;
+      taken_[input] = true;
+      take(input, anchor);
+    }
+  }
+
   bool continues(NodeId value, NodeId consumer) const {
-    return is_map(consumer) && !claimed_[consumer] && node(consumer).type.shape == node(value).type.shape &&
-           !gathers(consumer, value);
+    return is_map(consumer) && !claimed_[consumer] && !taken_[consumer] &&
+           node(consumer).type.shape == node(value).type.shape && !gathers(consumer, value);
   }
 
   /// True for a pooling window over a contraction's result that takes each element once at most: nothing is computed
@@ -422,6 +436,7 @@ class Fuser {
   std::vector<std::vector<bool>> reaches_;
   std::vector<bool> buffer_;   // has memory
   std::vector<bool> claimed_;  // is a root of a kernel
+  std::vector<bool> taken_;    // is an expression in an anchor's epilogue
   std::vector<bool> grouped_;  // is a fold in a shared pass
   std::vector<bool> pooled_;   // is a window in its contraction's kernel
   std::vector<std::string> stored_because_;

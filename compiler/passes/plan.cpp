@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <queue>
 #include <set>
 
+#include "ops/contraction.h"
 #include "ops/definition.h"
 #include "ops/parameter.h"
 #include "passes/program.h"
@@ -111,7 +113,7 @@ StateLayout layout_state(const Graph& graph) {
 }
 
 Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> kernels, const StateLayout& state,
-             int64_t batch, int64_t lanes) {
+             int64_t batch, int64_t lanes, bool in_place_updates) {
   Program program;
   program.name = name;
   program.graph = graph;
@@ -157,7 +159,7 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
     const NodeId value = resolve_view(graph, update.value);
     const int writer = producer[value];
     const StateEntry& entry = state.entries.at(parameter_name(graph.node(update.parameter)));
-    bool direct = writer >= 0 && in_place.count(value) == 0;
+    bool direct = in_place_updates && writer >= 0 && in_place.count(value) == 0;
     if (direct) {
       // Inside its own kernel the old value may be read at the element that is written, which is so unless it is what
       // an anchor of the kernel reads.
@@ -277,11 +279,89 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
   return program;
 }
 
+namespace {
+
+using Fail = std::function<void(const std::string&)>;
+
+/// Each kernel is complete: from its roots, every way ends at a leaf, and what has loops of its own is an anchor.
+void verify_kernels(const Program& program, const Fail& fail) {
+  const Graph& graph = program.graph;
+  for (const Kernel& kernel : program.kernels) {
+    if (kernel.roots.empty() || kernel.anchors.empty()) fail(kernel.name + " has no root or no anchor");
+    const std::set<NodeId> leaves(kernel.leaves.begin(), kernel.leaves.end());
+    std::set<NodeId> inside;
+    std::vector<NodeId> pending = kernel.roots;
+    while (!pending.empty()) {
+      const NodeId id = pending.back();
+      pending.pop_back();
+      if (leaves.count(id) || !inside.insert(id).second) continue;
+      const Node& node = graph.node(id);
+      if (is_source(node) || node.op->define == nullptr)
+        fail(fmt::format("{} reads node {} ({}), which is not among its leaves", kernel.name, id, node.op->name));
+      if (node.op == &contraction_operator && std::count(kernel.anchors.begin(), kernel.anchors.end(), id) == 0)
+        fail(fmt::format("{} contains node {}, a contraction that is not its anchor", kernel.name, id));
+      pending.insert(pending.end(), node.inputs.begin(), node.inputs.end());
+    }
+    for (NodeId anchor : kernel.anchors) {
+      if (inside.count(anchor) == 0) fail(fmt::format("{} does not compute its anchor, node {}", kernel.name, anchor));
+    }
+  }
+}
+
+/// Every update reaches its parameter, once, by a kernel or by a copy, at an aligned place inside the state; and a
+/// kernel that writes a parameter in place reads it at the element that it writes only.
+void verify_updates(const Program& program, const StateLayout& state, const Fail& fail) {
+  const Graph& graph = program.graph;
+  std::map<int64_t, const StateEntry*> entries;
+  for (const auto& [name, entry] : state.entries) {
+    entries.emplace(entry.offset, &entry);
+    if (entry.offset < 0 || entry.offset % kAlignment != 0 || entry.offset + entry.count * 4 > state.bytes)
+      fail(fmt::format("{} lies outside the state block or is not aligned", name));
+  }
+  std::map<int64_t, int> writers;  // by offset
+  for (const Copy& copy : program.copies) {
+    ++writers[copy.state_offset];
+    const auto entry = entries.find(copy.state_offset);
+    if (entry == entries.end() || copy.bytes != entry->second->count * 4 ||
+        copy.bytes != element_count(graph.node(copy.from).type.shape) * 4)
+      fail(fmt::format("the copy of node {} does not fit a parameter", copy.from));
+  }
+  for (const Kernel& kernel : program.kernels) {
+    for (NodeId root : kernel.roots) {
+      const Placement& placement = program.placements[static_cast<size_t>(root)];
+      if (placement.kind != Placement::Kind::state) continue;
+      ++writers[placement.offset];
+      const auto entry = entries.find(placement.offset);
+      if (entry == entries.end() || entry->second->count != element_count(graph.node(root).type.shape))
+        fail(fmt::format("node {} is written to the state, but not to a parameter of its size", root));
+      for (NodeId anchor : kernel.anchors) {
+        if (anchor == root) continue;
+        for (NodeId input : graph.node(anchor).inputs) {
+          const Placement& read = program.placements[static_cast<size_t>(resolve_view(graph, input))];
+          if (read.kind == Placement::Kind::state && read.offset == placement.offset)
+            fail(fmt::format("{} overwrites {} while it reads other elements of it", kernel.name, entry->second->name));
+        }
+      }
+    }
+  }
+  for (const Update& update : graph.updates) {
+    const std::string& name = parameter_name(graph.node(update.parameter));
+    const int count = writers[state.entries.at(name).offset];
+    if (count != 1) fail(fmt::format("the update of {} is written {} times", name, count));
+  }
+}
+
+}  // namespace
+
 void verify(const Program& program, const StateLayout& state) {
   const Graph& graph = program.graph;
   const auto fail = [&](const std::string& message) {
     throw InternalError("program " + program.name + ": " + message);
   };
+  if (program.placements.size() != graph.nodes.size()) fail("not every node has a placement");
+  if (program.lanes < program.batch) fail(fmt::format("{} rows in {} lanes", program.batch, program.lanes));
+  verify_kernels(program, fail);
+  verify_updates(program, state, fail);
   std::map<NodeId, int> written;
   std::set<int64_t> overwritten;  // offsets of parameters that hold their new value already
   struct Span {
@@ -331,6 +411,20 @@ void verify(const Program& program, const StateLayout& state) {
       if (placement.kind == Placement::Kind::state) overwritten.insert(placement.offset);
     }
   }
+  // What is read after the step lives to its end.
+  const auto keep = [&](NodeId result, const char* what) {
+    const NodeId id = resolve_view(graph, result);
+    if (!is_source(graph.node(id)) && written.count(id) == 0)
+      fail(fmt::format("{} (node {}) is never written", what, result));
+    if (program.placements[static_cast<size_t>(result)].kind != Placement::Kind::arena &&
+        std::string(what) != "an update")
+      fail(fmt::format("{} (node {}) is not in the arena", what, result));
+    touch(id, count);
+  };
+  for (const Output& output : graph.outputs) keep(output.node, "a result");
+  for (const Output& metric : graph.metrics) keep(metric.node, "a metric");
+  if (graph.loss) keep(*graph.loss, "the loss");
+  for (const Copy& copy : program.copies) keep(copy.from, "an update");
   for (auto a = spans.begin(); a != spans.end(); ++a) {
     for (auto b = std::next(a); b != spans.end(); ++b) {
       const Span &x = a->second, &y = b->second;

@@ -70,14 +70,17 @@ inline constexpr int64_t kVectorLanes = 16;
 /// Groups the nodes of a primitive graph into kernels; see fuse.cpp for the rules.
 std::vector<Kernel> fuse(const Graph& graph, int64_t batch);
 
+/// The same without fusion: every node but constants and views is a kernel of its own.
+std::vector<Kernel> single_kernels(const Graph& graph);
+
 /// Rows of batched storage: the batch rounded up to whole vectors.
 int64_t padded_rows(int64_t batch);
 
 /// Orders kernels and places buffers. Where the graph updates nothing, kernels that depend on parameters only come
 /// first and are prepared: their results stay in the arena. `lanes` is padded_rows(batch), or 1 for a program of one
-/// row.
+/// row. Without `in_place`, every update is a copy after the step.
 Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> kernels, const StateLayout& state,
-             int64_t batch, int64_t lanes);
+             int64_t batch, int64_t lanes, bool in_place = true);
 inline Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> kernels, const StateLayout& state,
                     int64_t batch) {
   return plan(name, graph, std::move(kernels), state, batch, padded_rows(batch));
@@ -86,8 +89,9 @@ inline Program plan(const std::string& name, const Graph& graph, std::vector<Ker
 /// The buffer behind a view; the node itself otherwise.
 NodeId resolve_view(const Graph& graph, NodeId id);
 
-/// Throws InternalError unless every value is produced before it is read, no two live buffers overlap, and offsets are
-/// aligned and inside.
+/// Throws InternalError unless every value is produced before it is read, no two live buffers overlap, offsets are
+/// aligned and inside, kernels are complete, results live to the end of the step, and every update reaches its
+/// parameter exactly once.
 void verify(const Program& program, const StateLayout& state);
 
 }  // namespace kiln

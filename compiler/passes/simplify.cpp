@@ -1,6 +1,7 @@
 #include "passes/simplify.h"
 
 #include <algorithm>
+#include <set>
 
 #include "ops/constant.h"
 #include "ops/contraction.h"
@@ -103,14 +104,12 @@ Graph simplify_once(const Graph& graph, bool& changed) {
 }  // namespace
 
 Graph simplify(const Graph& graph) {
-  verify(graph);
   Graph result = graph;
   bool changed = true;
   while (changed) {
     changed = false;
     result = simplify_once(result, changed);
   }
-  verify(result);
   return result;
 }
 
@@ -121,6 +120,7 @@ void verify(const Graph& graph) {
   };
   for (const Node& node : graph.nodes) {
     if (node.op == nullptr) throw InternalError(fmt::format("node {} has no operator", node.id));
+    if (&graph.node(node.id) != &node) fail(node, "is not at its own index");
     for (NodeId input : node.inputs) {
       if (input < 0 || input >= node.id) fail(node, fmt::format("reads node {}, which does not come before it", input));
     }
@@ -135,6 +135,7 @@ void verify(const Graph& graph) {
   for (const Output& output : graph.outputs) exists(output.node);
   for (const Output& metric : graph.metrics) exists(metric.node);
   if (graph.loss) exists(*graph.loss);
+  std::set<NodeId> updated;
   for (const Update& update : graph.updates) {
     exists(update.parameter);
     exists(update.value);
@@ -142,6 +143,7 @@ void verify(const Graph& graph) {
       fail(graph.node(update.parameter), "is updated but no parameter");
     if (graph.node(update.parameter).type != graph.node(update.value).type)
       fail(graph.node(update.value), "updates a parameter of another type");
+    if (!updated.insert(update.parameter).second) fail(graph.node(update.parameter), "is updated twice");
   }
 }
 

@@ -233,8 +233,14 @@ Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor, const Machine& ma
   for (int d = r.dimensions(); d-- > 0;) reduction.emplace_back(r[d]);
 
   Func total("total");
-  total(loops.storage) = identity(definition.fold, Halide::Float(32));
-  total(loops.storage) = combine(definition.fold, total(loops.storage), kernel.folded(anchor, loops.at, reduction));
+  // Of one element there is nothing to add up; its loops need not even occur in it.
+  const bool single = element_count(definition.extents) == 1;
+  if (single) {
+    total(loops.storage) = kernel.folded(anchor, loops.at, Index(definition.extents.size(), Expr(0)));
+  } else {
+    total(loops.storage) = identity(definition.fold, Halide::Float(32));
+    total(loops.storage) = combine(definition.fold, total(loops.storage), kernel.folded(anchor, loops.at, reduction));
+  }
   const bool batched = has_batch(kernel.node(anchor).type.shape);
   kernel.bind(anchor, [total, batched](const Index& at) { return Expr(total(storage_order(at, batched))); });
   Func output = define_output(kernel, loops);
@@ -244,11 +250,14 @@ Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor, const Machine& ma
     for (int d = 0; d < r.dimensions(); ++d) order.emplace_back(RVar(r[d]));
     for (size_t d = 1; d < loops.storage.size(); ++d) order.emplace_back(loops.storage[d]);
     total.compute_root().vectorize(n, machine.vector);
-    total.update().reorder(order).vectorize(n, machine.vector);
+    if (!single) total.update().reorder(order).vectorize(n, machine.vector);
     output.vectorize(n, machine.vector);
     if (loops.storage.size() > 1 &&
         knobs.choose("parallel", {"none", "outer"}, worth_threads(kernel) ? "outer" : "none") == "outer") {
-      total.update().parallel(loops.storage.back());
+      if (single)
+        total.parallel(loops.storage.back());
+      else
+        total.update().parallel(loops.storage.back());
       output.parallel(loops.storage.back());
     }
     return {output};

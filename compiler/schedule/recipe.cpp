@@ -15,6 +15,20 @@ namespace {
 /// Below this many element operations a kernel ends before a second thread has woken up.
 constexpr int64_t kThreadWork = 40'000;
 
+/// True for left^T * right of two whole matrices, rows of the batch by features: each side's column is an output loop
+/// itself. (Padding that was folded into an offset makes it another contraction.)
+bool is_product_of_rows(KernelExpressions& kernel, const Contraction& c, NodeId anchor) {
+  if (c.output_rank != 2 || c.extents.size() != 3 || c.extents[2] != kBatch) return false;
+  const AffineIndex row = {{0, 0, 1}}, first = {{1, 0, 0}}, second = {{0, 1, 0}};
+  const auto is = [&](size_t side, const AffineIndex& column) {
+    const std::vector<AffineIndex>& indices = side == 0 ? c.left : c.right;
+    const Shape& shape = kernel.node(kernel.node(anchor).inputs[side]).type.shape;
+    return indices.size() == 2 && indices[0] == row && indices[1] == column &&
+           shape[1] == c.extents[column == first ? 0 : 1];
+  };
+  return (is(0, first) && is(1, second)) || (is(0, second) && is(1, first));
+}
+
 Recipe apply(KernelExpressions& kernel, const Machine& machine, Knobs& knobs) {
   if (kernel.program().lanes == 1) return single_row(kernel, machine, knobs);
   const auto only = [&](const char* recipe) { knobs.choose("recipe", {recipe}, recipe); };
@@ -37,9 +51,7 @@ Recipe apply(KernelExpressions& kernel, const Machine& machine, Knobs& knobs) {
       only("plain");
       return contraction_plain(kernel, anchor);
     }
-    const bool two_matrices = kernel.node(kernel.node(anchor).inputs[0]).type.shape.size() == 2 &&
-                              kernel.node(kernel.node(anchor).inputs[1]).type.shape.size() == 2;
-    if (two_matrices) {
+    if (is_product_of_rows(kernel, c, anchor)) {
       only("transposed");
       return contraction_of_rows(kernel, anchor, machine, knobs);
     }

@@ -182,6 +182,7 @@ Recipe features(KernelExpressions& kernel, NodeId anchor, const Machine& machine
     for (size_t d = 0; d + 1 < outer.size(); ++d) regrouped.emplace_back(outer[d]);
     regrouped.insert(regrouped.end(), {vo, outer.back()});
     output.reorder(regrouped).fuse(vo, outer.back(), task).parallel(task);
+    if (!tiled) acc.compute_at(output, task);
     level = task;
   } else if (parallel == "rows") {
     output.parallel(level);
@@ -252,6 +253,12 @@ Recipe fold_row(KernelExpressions& kernel, const Machine& machine) {
     std::vector<Halide::VarOrRVar> order;
     for (int d = r.dimensions(); d-- > 0;) reduction.emplace_back(r[d]);
     Func total("total");
+    if (element_count(definition.extents, 1) == 1) {  // nothing to add up; the loops need not even occur in it
+      total(own.storage) = kernel.folded(anchor, own.at, Index(definition.extents.size(), Expr(0)));
+      bind_to(kernel, anchor, total);
+      total.compute_root();
+      continue;
+    }
     total(own.storage) = identity(definition.fold, Halide::Float(32));
     total(own.storage) = combine(definition.fold, total(own.storage), kernel.folded(anchor, own.at, reduction));
     bind_to(kernel, anchor, total);

@@ -98,6 +98,21 @@ const Case kCases[] = {
        finish(g, x, 4, plain(), 16);
        return g;
      }},
+    {"padded_rows",  // padding is an offset of the contraction, which makes its weight gradient none of whole matrices
+     [] {
+       Graph g{"padded"};
+       const Tensor x = pad(g.input("features", {13}), {.before = {0, 1}, .after = {0, 2}});
+       finish(g, relu(dense(x, {.units = 16})), 3, plain(), 16);
+       return g;
+     }},
+    {"sums_of_one_element",
+     [] {
+       Graph g{"one"};
+       Tensor x = global_average_pool(batch_norm(g.input("image", {1, 1, 6})));
+       x = reduce_max(reshape(x, {kBatch, 1, 6, 1}) + 1.0, {.axes = {1, 3}});
+       finish(g, x, 3, plain(), 16);
+       return g;
+     }},
     {"multi_layer_perceptron",
      [] {
        Graph g{"mlp"};

@@ -88,6 +88,24 @@ TEST(Fusion, WeightGradientAndOptimizerAreOneKernelInPlace) {
   EXPECT_TRUE(program.copies.empty());
 }
 
+TEST(Fusion, AnEpilogueBelongsToOneContraction) {
+  // The input gradients of four layers are added up: the sums are the epilogue of one of them, and read the others.
+  Graph g{"added"};
+  const Tensor x = softmax(dense(g.input("features", {25}), {.units = 64}));
+  const Tensor a = dense(x, {.units = 35}), b = dense(x, {.units = 54});
+  const Tensor y = dense(concatenate({x, a, x, b}), {.units = 4});
+  g.output("y", y);
+  g.train({.loss = mean_squared_error(y, g.label("class", 4)), .optimizer = sgd(), .batch = 16});
+  const Model model = build_model(g);
+  for (const Program& program : model.programs) {
+    for (const Kernel& kernel : program.kernels) {
+      int contractions = 0;
+      for (NodeId id : nodes_inside(program, kernel)) contractions += program.graph.node(id).op == &contraction_operator;
+      EXPECT_LE(contractions, 1) << program.name << ' ' << kernel.name;
+    }
+  }
+}
+
 TEST(Fusion, ContractionsReadBuffersOnly) {
   const Model model = build_model(small_network(adam()));
   for (const Program& program : model.programs) {
@@ -134,6 +152,34 @@ TEST(Fusion, SumsOfDifferentLayersDoNotDependOnEachOtherInACircle) {
   g.output("probability", p);
   g.train({.loss = categorical_cross_entropy(p, g.label("class", 3)), .optimizer = sgd(), .batch = 16});
   EXPECT_NO_THROW(build_model(g));
+}
+
+TEST(Planning, WhatTheLossDoesNotDependOnHasAPlaceInTheState) {
+  Graph g{"untrained"};
+  const Tensor x = g.input("features", {5});
+  const Tensor y = dense(x, {.units = 3});
+  g.output("trained", y);
+  g.output("untrained", tanh(dense(x, {.units = 2})));
+  g.train({.loss = mean_squared_error(y, g.label("class", 3)), .optimizer = sgd(), .batch = 16});
+  const Model model = build_model(g);
+  for (const char* name : {"dense/kernel", "dense_1/kernel", "dense_1/bias"})
+    EXPECT_EQ(model.state.entries.count(name), 1U) << name;
+  for (const Kernel& kernel : program_of(model, "train").kernels) EXPECT_FALSE(kernel.name.starts_with("dense_1")) << kernel.name;
+}
+
+TEST(Planning, TensorsAreAsLargeAsKernelsCanCount) {
+  Graph g{"large"};
+  const Tensor x = g.input("features", {1 << 20});
+  g.output("y", relu(x));
+  g.batch = 1024;
+  try {
+    build_model(g);
+    ADD_FAILURE() << "4 GiB";
+  } catch (const UserError& error) {
+    EXPECT_NE(std::string(error.what()).find("Nx1048576 at a batch of 1024 is too large; a tensor may have 2 GiB"), std::string::npos)
+        << error.what();
+  }
+  EXPECT_THROW(dense(x, {.units = 1 << 12}), UserError) << "2^32 weights";
 }
 
 TEST(Planning, BuffersShareTheArena) {

@@ -5,6 +5,7 @@
 #include "codegen/schedule_requests.h"
 #include "driver/pipeline.h"
 #include "dsl/graph.h"
+#include "support/loaded_model.h"
 
 namespace kiln {
 namespace {
@@ -44,6 +45,15 @@ TEST(SingleRow, IsScheduledOnlyWhereItsProgramIsNamed) {
       build_model(network()), {parse_schedule_request("predict_one/dense.forward:tile=3", "--schedule")}, target);
   EXPECT_EQ(knobs_of(named, "predict_one", "dense.forward").at("tile"), "3");
   EXPECT_NE(knobs_of(named, "predict", "dense.forward").at("tile"), "3");
+}
+
+TEST(SingleRow, ManyFeaturesAtOnePositionRunOnThreads) {
+  Graph g{"one_position"};
+  g.output("y", relu(conv2d(g.input("image", {3, 3, 48}), {.filters = 272})));
+  const Model model = build_model(g);
+  EXPECT_EQ(knobs_of(model, "predict_one", "conv2d.forward").at("parallel"), "rows_features");
+  for (const Difference& difference : compare_with_reference(model, "predict_one", 1, 7))
+    EXPECT_LE(difference.error, 1e-7) << difference.name;
 }
 
 }  // namespace
