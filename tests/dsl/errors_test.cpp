@@ -143,6 +143,8 @@ TEST_F(Errors, Pooling) {
   EXPECT_ERROR("min_pool: window of the width must be positive, got 0", min_pool(image, {.size = {2, 0}}));
   EXPECT_ERROR("average_pool: stride must have 2 numbers (height, width), got 3", average_pool(image, {.strides = {1, 1, 1}}));
   EXPECT_ERROR("average_pool: a window would hold nothing but padding; pad less", average_pool(image, {.padding = Padding::explicit_(2, 0, 0, 0)}));
+  EXPECT_ERROR("max_pool: a window would hold nothing but padding; pad less", max_pool(image, {.padding = Padding::explicit_(2, 0, 0, 0)}));
+  EXPECT_ERROR("min_pool: a window would hold nothing but padding; pad less", min_pool(image, {.padding = Padding::explicit_(0, 0, 0, 3)}));
   EXPECT_ERROR("global_max_pool: input must have rank 4 (batch, height, width, channels), got Nx7", global_max_pool(row));
   EXPECT_ERROR("global_average_pool: input must have rank 4 (batch, height, width, channels), got Nx7", global_average_pool(row));
 }
