@@ -1,5 +1,7 @@
 #include "driver/pipeline.h"
 
+#include <algorithm>
+
 #include "autodiff/gradient.h"
 #include "driver/picture.h"
 #include "driver/print.h"
@@ -62,6 +64,9 @@ Model build_model(const Graph& graph) {
   }
   model.programs.push_back(compile("predict", only_prediction(hoisted), model.state));
   model.programs.push_back(compile_single_row("predict_one", only_prediction(hoisted), model.state));
+  if (std::all_of(model.programs.begin(), model.programs.end(), [](const Program& p) { return p.kernels.empty(); }))
+    throw UserError(graph.train_location, graph.name,
+                    "the outputs are inputs as they are; there is nothing to compute");
   model.fingerprint = fingerprint(model.state_graph);
   model.summary = summary_table(graph);
   model.summary_json = summary_json(graph);

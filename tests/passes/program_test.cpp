@@ -136,6 +136,19 @@ TEST(Fusion, SumsOfDifferentLayersDoNotDependOnEachOtherInACircle) {
   EXPECT_NO_THROW(build_model(g));
 }
 
+TEST(Planning, AGraphWithoutAnythingToComputeIsRefused) {
+  Graph g{"nothing"};
+  g.output("x", flatten(g.input("x", {2, 3})));
+  try {
+    build_model(g);
+    FAIL() << "no error";
+  } catch (const UserError& error) {
+    EXPECT_NE(std::string(error.what()).find("nothing: the outputs are inputs as they are; there is nothing to compute"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(Planning, BuffersShareTheArena) {
   const Model model = build_model(small_network(rmsprop()));
   const Program& program = program_of(model, "train");
