@@ -184,12 +184,13 @@ std::string compare_compiled(const RandomCall& call) {
     const Values& list = given(node);
     const auto per_row = static_cast<size_t>(element_count(node.type.shape, 1));
     const auto lanes = static_cast<size_t>(program.lanes);
-    for (size_t i = 0; i < list.size(); ++i) {
-      const size_t at = i % per_row * lanes + i / per_row;
+    // Lanes without data repeat the last row that has some, as the runtime has it.
+    for (size_t i = 0; i < per_row * lanes; ++i) {
+      const double value = list[std::min(i % lanes, static_cast<size_t>(call.count) - 1) * per_row + i / lanes];
       if (node.type.element == ElementType::real) {
-        reinterpret_cast<float*>(data)[at] = static_cast<float>(list[i]);
+        reinterpret_cast<float*>(data)[i] = static_cast<float>(value);
       } else {
-        reinterpret_cast<int32_t*>(data)[at] = static_cast<int32_t>(list[i]);
+        reinterpret_cast<int32_t*>(data)[i] = static_cast<int32_t>(value);
       }
     }
   }

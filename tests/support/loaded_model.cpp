@@ -91,17 +91,18 @@ StepData random_step(const Model& model, const Program& program, int64_t count, 
       }
       const int64_t per_row = element_count(node.type.shape, 1);
       uint8_t* data = step.arena.data() + program.placements[node.id].offset;
-      for (int64_t n = 0; n < program.batch; ++n) {
+      // Lanes without data repeat the last row that has some, as the runtime has it.
+      for (int64_t n = 0; n < program.lanes; ++n) {
         for (int64_t i = 0; i < per_row; ++i) {
-          const int64_t at = i * program.lanes + n;
+          const int64_t at = i * program.lanes + n, last = i * program.lanes + count - 1;
           if (node.type.element == ElementType::real) {
-            const float value = n < count ? uniform(generator) : 0;
-            reinterpret_cast<float*>(data)[at] = value;
-            list.push_back(value);
+            float* const reals = reinterpret_cast<float*>(data);
+            reals[at] = n < count ? uniform(generator) : reals[last];
+            if (n < program.batch) list.push_back(reals[at]);
           } else {
-            const int32_t value = n < count ? static_cast<int32_t>(generator() % static_cast<uint32_t>(classes)) : 0;
-            reinterpret_cast<int32_t*>(data)[at] = value;
-            list.push_back(value);
+            int32_t* const labels = reinterpret_cast<int32_t*>(data);
+            labels[at] = n < count ? static_cast<int32_t>(generator() % static_cast<uint32_t>(classes)) : labels[last];
+            if (n < program.batch) list.push_back(labels[at]);
           }
         }
       }
