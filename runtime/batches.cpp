@@ -23,18 +23,18 @@ constexpr std::array<float, 256> scale_table() {
 
 constexpr std::array<float, 256> kScaled = scale_table();
 
-/// out[i * lanes + n] = scale(row(n)[i]) for the first `count` rows, 0 in the lanes behind them; a few rows a task.
+/// out[i * lanes + n] = scale(row(n)[i]) for the first `count` rows; the lanes behind repeat the last, so that what is
+/// computed of them is as finite as data is (log(0) times a cotangent of 0 would be NaN). A few rows a task.
 template <class Row, class Scale>
 void transpose(ThreadPool& pool, Row row, int count, int64_t elements, float* out, int lanes, Scale scale) {
   pool.for_each((lanes + kRows - 1) / kRows, [&](int task) {
     const int first = task * kRows;
-    const int width = std::min(kRows, lanes - first), filled = std::clamp(count - first, 0, width);
+    const int width = std::min(kRows, lanes - first);
     std::array<decltype(row(0)), kRows> rows{};
-    for (int n = 0; n < filled; ++n) rows[static_cast<size_t>(n)] = row(first + n);
+    for (int n = 0; n < width; ++n) rows[static_cast<size_t>(n)] = row(std::min(first + n, count - 1));
     for (int64_t i = 0; i < elements; ++i) {
       float* to = out + i * lanes + first;
-      for (int n = 0; n < filled; ++n) to[n] = scale(rows[static_cast<size_t>(n)][i]);
-      for (int n = filled; n < width; ++n) to[n] = 0;
+      for (int n = 0; n < width; ++n) to[n] = scale(rows[static_cast<size_t>(n)][i]);
     }
   });
 }
@@ -87,8 +87,10 @@ void BatchLoader::load(const int32_t* rows, int count, const Augmentation* augme
   }
   if (label_ != nullptr) {
     int32_t* labels = executor_.integer(*label_);
-    for (int n = 0; n < program.lanes; ++n)
-      labels[n] = n < count && !dataset_.labels.empty() ? dataset_.labels[static_cast<size_t>(rows[n])] : 0;
+    for (int n = 0; n < program.lanes; ++n) {
+      const int32_t row = rows[std::min(n, count - 1)];
+      labels[n] = dataset_.labels.empty() ? 0 : dataset_.labels[static_cast<size_t>(row)];
+    }
   }
 }
 

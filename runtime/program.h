@@ -45,7 +45,8 @@ struct kiln_scalars {
   float learning_rate;
   int32_t step; /* steps done before this one: the counter of the random numbers */
   int32_t seed;
-  int32_t count; /* rows of this batch that hold data, 1..batch; the others are ignored but must be finite */
+  int32_t count; /* rows of this batch that hold data, 1..batch; the lanes behind are ignored, but must hold what data
+                    could be, so that what is computed of them is finite: repeat a row */
 };
 
 /* `context` is handed to the runtime's kiln_parallel_for, kiln_allocate and kiln_release. */

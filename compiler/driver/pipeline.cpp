@@ -1,5 +1,6 @@
 #include "driver/pipeline.h"
 
+#include <algorithm>
 #include <limits>
 #include <set>
 
@@ -122,6 +123,9 @@ Model build_model(const Graph& graph, const Passes& passes) {
   }
   model.programs.push_back(compile("predict", only_prediction(hoisted), model.state, passes));
   model.programs.push_back(compile_single_row("predict_one", only_prediction(hoisted), model.state, passes));
+  if (std::all_of(model.programs.begin(), model.programs.end(), [](const Program& p) { return p.kernels.empty(); }))
+    throw UserError(graph.train_location, graph.name,
+                    "the outputs are inputs as they are; there is nothing to compute");
   model.fingerprint = fingerprint(model.state_graph);
   model.summary = summary_table(graph);
   model.summary_json = summary_json(graph);

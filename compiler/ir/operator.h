@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ir/attribute.h"
+#include "ir/choices.h"
 #include "ir/error.h"
 #include "ir/location.h"
 #include "ir/type.h"
@@ -53,11 +54,22 @@ struct GradientCall {
   Tensor& cotangent;  // of the output, in its shape
 };
 
-/// A use of an operator for its tests: gradient check, schedule check, documentation.
+/// A random valid use of an operator, on which its tests run. The build shall make one use; it may call other operators
+/// on the way to its inputs.
 struct Sample {
-  std::vector<Shape> inputs;
+  /// Those with the batch become inputs of the graph, the others parameters.
+  std::vector<Type> inputs;
   std::function<Tensor(const std::vector<Tensor>&)> build;
-  double low = -1, high = 1;  // the inputs' values; a range free of kinks where the operator has some
+  double low = -1, high = 1;  // real inputs' values
+  int64_t classes = 2;        // int32 inputs hold 0 to classes - 1
+  /// Where the operator has no derivative: at these values of an input, and where two elements are equal.
+  std::vector<double> kinks = {};
+  bool distinct = false;
+  /// Some gradient is zero everywhere, by nature of these shapes or attributes: softmax over one class.
+  bool flat = false;
+  /// False: the operator depends on its inputs but has no gradient, on purpose.
+  bool differentiable = true;
+  int64_t least_rows = 1;  // with data that it is defined for: two for a variance
 };
 
 /// Everything Kiln knows about one operator; `compiler/ops/<name>.cpp` holds it, and nothing else lists operators.
@@ -75,7 +87,8 @@ struct Operator {
   /// Cotangents of the inputs, written in the DSL; an empty Tensor where there is none (labels, masks).
   /// Absent: the operator is constant with respect to its inputs.
   std::vector<Tensor> (*gradient)(const GradientCall&) = nullptr;
-  std::vector<Sample> (*samples)() = nullptr;
+  /// Makes a random use of it.
+  Sample (*sample)(Choices&) = nullptr;
   /// Name of the layer in summaries; null for operators that are no layer of their own.
   const char* layer = nullptr;
 };

@@ -639,6 +639,7 @@ Interpreter::Interpreter(Interpreter&&) noexcept = default;
 void Interpreter::store(NodeId id, const float* values) { parts_->memory[id] = {values, Memory::f32}; }
 void Interpreter::store(NodeId id, const int32_t* values) { parts_->memory[id] = {values, Memory::i32}; }
 void Interpreter::store(NodeId id, const double* values) { parts_->memory[id] = {values, Memory::f64}; }
+void Interpreter::forget() { parts_->memory.clear(); }
 
 std::vector<double> Interpreter::values(NodeId id, const Positions& at) const {
   const bool real = parts_->graph.node(id).type.element == ElementType::real;

@@ -38,6 +38,8 @@ class Interpreter {
   void store(NodeId id, const float* values);
   void store(NodeId id, const int32_t* values);
   void store(NodeId id, const double* values);
+  /// Nothing is stored any more.
+  void forget();
 
   /// The node's values at some positions. Operands that are not stored are computed, each time they are read.
   std::vector<double> values(NodeId id, const Positions& at) const;

@@ -1,5 +1,7 @@
 #include "lower/kernel.h"
 
+#include <algorithm>
+
 #include "lower/affine.h"
 #include "ops/scalar.h"
 
@@ -92,7 +94,15 @@ Expr KernelExpressions::value(NodeId id, const Index& at) {
 }
 
 Expr KernelExpressions::folded(NodeId id, const Index& at, const Index& r) {
-  return definition(id).value(ExpressionOperands(*this, node(id)), at, r);
+  const Definition& rule = definition(id);
+  const Expr value = rule.value(ExpressionOperands(*this, node(id)), at, r);
+  const auto used = [&](const Expr& position) {
+    const auto* variable = position.as<Halide::Internal::Variable>();
+    return variable == nullptr || Halide::Internal::expr_uses_var(value, variable->name);
+  };
+  if (std::any_of(r.begin(), r.end(), used)) return value;
+  // What is the same everywhere in the domain, a stretched value, must still be folded as often as the domain says.
+  return Halide::select(r.at(0) >= 0, value, identity(rule.fold, value.type()));
 }
 
 std::vector<Halide::Argument> KernelExpressions::arguments() const {

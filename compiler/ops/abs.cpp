@@ -17,11 +17,7 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {where_positive(x, call.cotangent, where_positive(negate(x), negate(call.cotangent), zero))};
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples = unary_samples(abs, 0.1, 1);
-  for (const Sample& sample : unary_samples(abs, -1, -0.1)) samples.push_back(sample);
-  return samples;
-}
+Sample sample(Choices& choices) { return unary_sample(choices, abs, -1, 1, {0}); }
 
 }  // namespace
 
@@ -31,7 +27,7 @@ const Operator abs_operator = {
     .type = same_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor abs(Operand x) { return x.tensor.graph().append(abs_operator, {x.tensor}, {}, x.location); }

@@ -14,7 +14,7 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {sum_to(call.cotangent, call.inputs[0].shape()), sum_to(call.cotangent, call.inputs[1].shape())};
 }
 
-std::vector<Sample> samples() { return binary_samples(add, -1, 1); }
+Sample sample(Choices& choices) { return binary_sample(choices, add, -1, 1); }
 
 }  // namespace
 
@@ -24,7 +24,7 @@ const Operator add_operator = {
     .type = broadcast_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor add(Operand a, Operand b) { return a.tensor.graph().append(add_operator, {a.tensor, b.tensor}, {}, a.location); }

@@ -31,12 +31,10 @@ Tensor expand(const ExpandCall& call) {
   return where_positive(rate - uniform, call.graph.constant(scale * limit + shift), scale * x + shift);
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const Shape& shape : {Shape{kBatch, 7}, Shape{kBatch, 3, 5, 2}}) {
-    samples.push_back({{shape}, [](const std::vector<Tensor>& in) { return alpha_dropout(in[0], {.rate = 0.4}); }});
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  const double rate = choices.pick({0.0, 0.25, 0.4});
+  return {.inputs = {{choices.any_shape()}},
+          .build = [rate](const std::vector<Tensor>& in) { return alpha_dropout(in[0], {.rate = rate}); }};
 }
 
 }  // namespace
@@ -50,7 +48,7 @@ const Operator alpha_dropout_operator = {
         "b = -a * l * rate, which keeps mean 0 and variance 1; in prediction x itself.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
     .layer = "AlphaDropout",
 };
 

@@ -18,12 +18,10 @@ Tensor expand(const ExpandCall& call) {
   return index_of(x, reduce_max(x, {.axes = {static_cast<int64_t>(x.shape().size()) - 1}}));
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const Shape& shape : {Shape{kBatch, 10}, Shape{kBatch, 2, 3}, Shape{7}}) {
-    samples.push_back({{shape}, [](const std::vector<Tensor>& in) { return argmax(in[0]); }});
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  Sample sample = last_axis_sample(choices, argmax);
+  sample.distinct = true;
+  return sample;
 }
 
 }  // namespace
@@ -36,7 +34,7 @@ const Operator argmax_operator = {
         "keepdims): N x classes to N x 1. It has no gradient.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor argmax(Operand x) { return x.tensor.graph().append(argmax_operator, {x.tensor}, {}, x.location); }

@@ -7,12 +7,8 @@ namespace kiln {
 namespace {
 
 Type type(const Call& call) {
+  check_pool_windows(call);
   const auto windows = decode_windows(call.attribute<std::vector<int64_t>>("windows"));
-  for (const Window& w : windows) {
-    if (w.before >= w.size || (w.output - 1) * w.stride - w.before >= w.input) {
-      call.fail("a window would hold nothing but padding; pad less");
-    }
-  }
   const Shape& x = call.shape(0);
   return {{x[0], windows[0].output, windows[1].output, x[3]}, ElementType::real};
 }
@@ -35,17 +31,10 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {average_pool_gradient(call.cotangent, std::get<std::vector<int64_t>>(call.attributes.at("windows")))};
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  const auto add = [&](const Shape& shape, const PoolOptions& options) {
-    samples.push_back({{shape}, [options](const std::vector<Tensor>& in) { return average_pool(in[0], options); }});
-  };
-  add({kBatch, 4, 6, 3}, {});
-  add({kBatch, 5, 7, 2}, {});
-  add({kBatch, 7, 7, 2}, {.size = {3, 3}, .strides = {2, 2}, .padding = Padding::same()});
-  add({kBatch, 5, 5, 1}, {.size = {3, 2}, .strides = {1, 1}});
-  add({kBatch, 4, 5, 1}, {.size = {2, 3}, .strides = {3, 2}, .padding = Padding::explicit_(1, 0, 0, 2)});
-  return samples;
+Sample sample(Choices& choices) {
+  const Shape x = choices.image();
+  const PoolOptions options = random_pool(choices, x);
+  return {.inputs = {{x}}, .build = [options](const std::vector<Tensor>& in) { return average_pool(in[0], options); }};
 }
 
 }  // namespace
@@ -59,13 +48,12 @@ const Operator average_pool_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
     .layer = "AveragePool",
 };
 
 Tensor average_pool(Tensor x, PoolOptions options, Location location) {
-  const auto& strides = options.strides.empty() ? options.size : options.strides;
-  const auto window = windows("average_pool", x.shape(), options.size, strides, {1, 1}, options.padding, location);
+  const auto window = pool_windows("average_pool", x.shape(), options, location);
   return x.graph().append(average_pool_operator, {x}, {{"windows", encode(window)}}, location);
 }
 

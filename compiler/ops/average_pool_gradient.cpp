@@ -1,6 +1,7 @@
 #include "ops/average_pool_gradient.h"
 
 #include "ops/average_window.h"
+#include "ops/max_pool.h"
 
 namespace kiln {
 namespace {
@@ -42,6 +43,15 @@ Definition define(const Call& call) {
   return fold(Fold::sum, overlap, share);
 }
 
+Sample sample(Choices& choices) {
+  const Shape x = choices.image();
+  const auto window = pool_windows("average_pool", x, random_pool(choices, x), Location::here());
+  const Type cotangent = {{kBatch, window[0].output, window[1].output, x[3]}};
+  return {.inputs = {cotangent},
+          .build = [window](const std::vector<Tensor>& in) { return average_pool_gradient(in[0], encode(window)); },
+          .differentiable = false};
+}
+
 }  // namespace
 
 const Operator average_pool_gradient_operator = {
@@ -50,6 +60,7 @@ const Operator average_pool_gradient_operator = {
         "The cotangent of average_pool's input: each window's cotangent, divided evenly among its elements.",
     .type = type,
     .define = define,
+    .sample = sample,
 };
 
 Tensor average_pool_gradient(Tensor cotangent, std::vector<int64_t> windows, Location location) {

@@ -48,15 +48,13 @@ Tensor expand(const ExpandCall& call) {
   return (x - mean) * (gamma / sqrt(variance + epsilon)) + beta;
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const int64_t axis : {1, 2, 3, -1}) {
-    samples.push_back({{{kBatch, 3, 5, 2}}, [axis](const std::vector<Tensor>& in) {
-                         return batch_norm(in[0], {.axis = axis, .epsilon = 1e-2});
-                       }});
-  }
-  samples.push_back({{{kBatch, 7}}, [](const std::vector<Tensor>& in) { return batch_norm(in[0]); }});
-  return samples;
+Sample sample(Choices& choices) {
+  const Shape x = choices.shape(choices.integer(2, 4), true);
+  const int64_t axis = choices.integer(1, std::ssize(x) - 1);
+  const double epsilon = choices.pick({1e-2, 1e-3});
+  return {.inputs = {{x}},
+          .build = [=](const std::vector<Tensor>& in) { return batch_norm(in[0], {.axis = axis, .epsilon = epsilon}); },
+          .least_rows = 3};
 }
 
 }  // namespace
@@ -70,7 +68,7 @@ const Operator batch_norm_operator = {
         "prediction. `axis = -1` is channel normalisation.",
     .type = same_type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
     .layer = "BatchNorm",
 };
 

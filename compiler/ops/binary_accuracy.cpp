@@ -2,6 +2,7 @@
 
 #include "ops/abs.h"
 #include "ops/loss.h"
+#include "ops/one_hot.h"
 #include "ops/subtract.h"
 #include "ops/where_positive.h"
 
@@ -15,12 +16,20 @@ Tensor expand(const ExpandCall& call) {
   return mean_of_all(where_positive(abs(predicted - call.inputs[1]), zero, one));
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const Shape& shape : {Shape{kBatch, 10}, Shape{kBatch, 3, 2}}) {
-    samples.push_back({{shape, shape}, [](const std::vector<Tensor>& in) { return binary_accuracy(in[0], in[1]); }});
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  const Shape labels = choices.shape(choices.integer(1, 3), true);
+  Shape prediction = labels;
+  prediction.push_back(choices.extent(8));
+  const double threshold = choices.pick({0.5, 0.25});
+  return {.inputs = {{prediction}, {labels, ElementType::int32}},
+          .build =
+              [=](const std::vector<Tensor>& in) {
+                const Tensor target = one_hot(in[1], {.classes = prediction.back()});
+                return binary_accuracy(in[0], target, {.threshold = threshold});
+              },
+          .low = 0,
+          .classes = prediction.back(),
+          .kinks = {threshold}};
 }
 
 }  // namespace
@@ -34,7 +43,7 @@ const Operator binary_accuracy_operator = {
         "chance.",
     .type = scalar_of_pair,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor binary_accuracy(Tensor prediction, Tensor target, BinaryAccuracyOptions options, Location location) {

@@ -31,21 +31,14 @@ Tensor expand(const ExpandCall& call) {
   return mean_of_all(negate(target * log(p) + (1.0 - target) * log(1.0 - p)));
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const bool from_logits : {false, true}) {
-    for (const double smoothing : {0.0, 0.2}) {
-      const BinaryCrossEntropyOptions options = {.from_logits = from_logits, .label_smoothing = smoothing};
-      for (const Shape& shape : {Shape{kBatch, 10}, Shape{kBatch, 2, 3}, Shape{kBatch}}) {
-        samples.push_back(
-            {{shape, shape},
-             [options](const std::vector<Tensor>& in) { return binary_cross_entropy(in[0], in[1], options); },
-             0.1,
-             0.9});
-      }
-    }
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  const BinaryCrossEntropyOptions options = {.from_logits = choices.flip(),
+                                             .label_smoothing = choices.pick({0.0, 0.2})};
+  const Type x = {choices.any_shape()};
+  return {.inputs = {x, x},
+          .build = [options](const std::vector<Tensor>& in) { return binary_cross_entropy(in[0], in[1], options); },
+          .low = 0.1,
+          .high = 0.9};
 }
 
 }  // namespace
@@ -59,7 +52,7 @@ const Operator binary_cross_entropy_operator = {
         "what sigmoid would take; `label_smoothing` s makes the target target * (1 - s) + s / 2.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor binary_cross_entropy(Tensor prediction, Tensor target, BinaryCrossEntropyOptions options, Location location) {

@@ -25,14 +25,10 @@ Definition define(const Call& call) {
 
 std::vector<Tensor> gradient(const GradientCall& call) { return {sum_to(call.cotangent, call.inputs[0].shape())}; }
 
-std::vector<Sample> samples() {
-  return {{{{3, 1, 1}},
-           [](const std::vector<Tensor>& in) {
-             return broadcast_to(in[0], {.shape = {kBatch, 3, 5, 2}});
-           }},
-          {{{7}}, [](const std::vector<Tensor>& in) {
-             return broadcast_to(in[0], {.shape = {4, 7}});
-           }}};
+Sample sample(Choices& choices) {
+  const Shape shape = choices.any_shape();
+  return {.inputs = {{choices.stretchable_to(shape)}},
+          .build = [shape](const std::vector<Tensor>& in) { return broadcast_to(in[0], {.shape = shape}); }};
 }
 
 }  // namespace
@@ -45,7 +41,7 @@ const Operator broadcast_to_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor broadcast_to(Tensor x, BroadcastOptions options, Location location) {

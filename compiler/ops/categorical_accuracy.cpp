@@ -3,6 +3,7 @@
 #include "ops/abs.h"
 #include "ops/argmax.h"
 #include "ops/loss.h"
+#include "ops/one_hot.h"
 #include "ops/reduction.h"
 #include "ops/subtract.h"
 #include "ops/where_positive.h"
@@ -21,13 +22,17 @@ Tensor expand(const ExpandCall& call) {
   return mean_of_all(where_positive(distance, graph.constant(0), graph.constant(1)));
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const Shape& shape : {Shape{kBatch, 10}, Shape{kBatch, 3, 2}}) {
-    samples.push_back(
-        {{shape, shape}, [](const std::vector<Tensor>& in) { return categorical_accuracy(in[0], in[1]); }});
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  const Shape labels = choices.shape(choices.integer(1, 3), true);
+  Shape prediction = labels;
+  prediction.push_back(choices.extent(8));
+  return {.inputs = {{prediction}, {labels, ElementType::int32}},
+          .build =
+              [classes = prediction.back()](const std::vector<Tensor>& in) {
+                return categorical_accuracy(in[0], one_hot(in[1], {.classes = classes}));
+              },
+          .classes = prediction.back(),
+          .distinct = true};
 }
 
 }  // namespace
@@ -39,7 +44,7 @@ const Operator categorical_accuracy_operator = {
         "CategoricalAccuracy): a scalar without a gradient.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor categorical_accuracy(Tensor prediction, Tensor target, Location location) {

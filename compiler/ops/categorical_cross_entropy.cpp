@@ -40,21 +40,16 @@ Tensor expand(const ExpandCall& call) {
   return -classes * mean_of_all(target * log_probability);
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const bool from_logits : {false, true}) {
-    for (const double smoothing : {0.0, 0.2}) {
-      const CategoricalCrossEntropyOptions options = {.from_logits = from_logits, .label_smoothing = smoothing};
-      for (const Shape& shape : {Shape{kBatch, 10}, Shape{kBatch, 2, 3}}) {
-        samples.push_back(
-            {{shape, shape},
-             [options](const std::vector<Tensor>& in) { return categorical_cross_entropy(in[0], in[1], options); },
-             0.1,
-             0.9});
-      }
-    }
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  const CategoricalCrossEntropyOptions options = {.from_logits = choices.flip(),
+                                                  .label_smoothing = choices.pick({0.0, 0.2})};
+  const Type x = {choices.shape(choices.integer(2, 4), true)};
+  return {
+      .inputs = {x, x},
+      .build = [options](const std::vector<Tensor>& in) { return categorical_cross_entropy(in[0], in[1], options); },
+      .low = 0.1,
+      .high = 0.9,
+      .flat = x.shape.back() == 1};
 }
 
 }  // namespace
@@ -69,7 +64,7 @@ const Operator categorical_cross_entropy_operator = {
         "what softmax would take; `label_smoothing` s makes the target target * (1 - s) + s / classes.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor categorical_cross_entropy(Tensor prediction, Tensor target, CategoricalCrossEntropyOptions options,

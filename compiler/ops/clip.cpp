@@ -30,12 +30,12 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {where_positive(abs(call.inputs[0] - call.output), call.graph.constant(0), call.cotangent)};
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const Shape& shape : {Shape{kBatch, 7}, Shape{kBatch, 3, 5, 2}, Shape{13}}) {
-    samples.push_back({{shape}, [](const std::vector<Tensor>& in) { return clip(in[0], {.min = -0.4, .max = 0.3}); }});
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  const ClipOptions options = {.min = choices.pick({-0.4, 0.1, -2.0}), .max = choices.pick({0.8, 0.1, 2.0})};
+  return {.inputs = {{choices.any_shape()}},
+          .build = [options](const std::vector<Tensor>& in) { return clip(in[0], options); },
+          .kinks = {options.min, options.max},
+          .flat = options.min == options.max};
 }
 
 }  // namespace
@@ -49,7 +49,7 @@ const Operator clip_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor clip(Tensor x, ClipOptions options, Location location) {

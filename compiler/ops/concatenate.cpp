@@ -61,14 +61,16 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return gradients;
 }
 
-std::vector<Sample> samples() {
-  const auto along = [](int64_t axis) {
-    return [axis](const std::vector<Tensor>& in) { return concatenate(in, {.axis = axis}); };
-  };
-  return {{{{kBatch, 2, 3, 5}, {kBatch, 2, 3, 1}, {kBatch, 2, 3, 2}}, along(-1)},
-          {{{kBatch, 2, 3, 2}, {kBatch, 3, 3, 2}}, along(1)},
-          {{{kBatch, 7}}, along(1)},
-          {{{2, 3}, {1, 3}}, along(0)}};
+Sample sample(Choices& choices) {
+  const bool batched = choices.flip();
+  const Shape first = choices.shape(choices.integer(batched ? 2 : 1, 4), batched);
+  const int64_t axis = choices.integer(batched ? 1 : 0, std::ssize(first) - 1);
+  std::vector<Type> inputs = {{first}};
+  for (int64_t more = choices.integer(0, 3); more > 0; --more) {
+    inputs.push_back({first});
+    inputs.back().shape[axis] = choices.extent(7);
+  }
+  return {.inputs = inputs, .build = [axis](const std::vector<Tensor>& in) { return concatenate(in, {.axis = axis}); }};
 }
 
 }  // namespace
@@ -79,7 +81,7 @@ const Operator concatenate_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
     .layer = "Concatenate",
 };
 

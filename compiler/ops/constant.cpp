@@ -1,6 +1,7 @@
 #include "ops/constant.h"
 
 #include "ops/definition.h"
+#include "ops/multiply.h"
 
 namespace kiln {
 namespace {
@@ -10,6 +11,13 @@ Definition define(const Call& call) {
   return map([value](const Operands& in, const Index&) { return in.constant(value); });
 }
 
+Sample sample(Choices& choices) {
+  const double value = choices.pick({1.0, 0.0, -0.3});
+  return {.inputs = {{choices.any_shape()}},
+          .build = [value](const std::vector<Tensor>& in) { return in[0] * constant(in[0].graph(), value); },
+          .flat = value == 0};
+}
+
 }  // namespace
 
 const Operator constant_operator = {
@@ -17,6 +25,7 @@ const Operator constant_operator = {
     .documentation = "One number, broadcast to where it is used.",
     .type = [](const Call&) -> Type { return {}; },
     .define = define,
+    .sample = sample,
 };
 
 Tensor constant(Graph& graph, double value, Location location) {

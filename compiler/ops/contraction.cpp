@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/definition.h"
+#include "ops/window.h"
 
 namespace kiln {
 namespace {
@@ -52,15 +53,22 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return gradients;
 }
 
-std::vector<Sample> samples() {
-  // A matrix product; convolutions bring the rest.
-  const Contraction product = {.loops = {"n", "o", "i"},
-                               .extents = {kBatch, 5, 7},
-                               .output_rank = 2,
-                               .left = {{{1, 0, 0}}, {{0, 0, 1}}},
-                               .right = {{{0, 1, 0}}, {{0, 0, 1}}}};
-  return {
-      {{{kBatch, 7}, {5, 7}}, [product](const std::vector<Tensor>& in) { return contraction(in[0], in[1], product); }}};
+// A convolution of one dimension; conv2d and depthwise_conv2d bring the others.
+Sample sample(Choices& choices) {
+  const int64_t width = choices.extent(choices.elements() / 4), channels = choices.extent(choices.elements() / width);
+  const int64_t filters = choices.extent(choices.elements() / width);
+  const int64_t stride = choices.integer(1, 3), dilation = choices.integer(1, 3), before = choices.integer(0, 2);
+  const int64_t size = choices.integer(1, std::min<int64_t>(4, (width + before - 1) / dilation + 1));
+  const int64_t output = (width + before - (size - 1) * dilation - 1) / stride + 1;
+  const Contraction convolution = {
+      .loops = {"n", "w", "f", "k", "c"},
+      .extents = {kBatch, output, filters, size, channels},
+      .output_rank = 3,
+      .left = {{{1, 0, 0, 0, 0}}, {{0, stride, 0, dilation, 0}, -before}, {{0, 0, 0, 0, 1}}},
+      .right = {{{0, 0, 1, 0, 0}}, {{0, 0, 0, 1, 0}}, {{0, 0, 0, 0, 1}}}};
+  return {.inputs = {{{kBatch, width, channels}}, {{filters, size, channels}}},
+          .build = [convolution](const std::vector<Tensor>& in) { return contraction(in[0], in[1], convolution); },
+          .flat = !reads_input({width, size, stride, dilation, before, output})};
 }
 
 }  // namespace
@@ -146,7 +154,7 @@ const Operator contraction_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor contraction(Tensor left, Tensor right, Contraction specification, Location location) {

@@ -55,20 +55,23 @@ Tensor expand(const ExpandCall& call) {
   return call.inputs.size() == 3 ? result + call.inputs[2] : result;
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  const auto add = [&](const Shape& shape, const Conv2DOptions& options) {
-    samples.push_back({{shape}, [options](const std::vector<Tensor>& in) { return conv2d(in[0], options); }});
-  };
-  add({kBatch, 5, 7, 3}, {.filters = 4});
-  add({kBatch, 6, 6, 2}, {.filters = 5, .kernel = {2, 2}, .padding = Padding::explicit_(1, 1, 1, 1)});
-  add({kBatch, 7, 5, 3}, {.filters = 2, .strides = {2, 2}, .padding = Padding::same()});
-  add({kBatch, 8, 9, 1},
-      {.filters = 3, .kernel = {3, 2}, .strides = {1, 2}, .padding = Padding::explicit_(0, 2, 1, 0)});
-  add({kBatch, 9, 9, 2}, {.filters = 2, .dilation = {2, 2}, .use_bias = false});
-  add({kBatch, 5, 5, 6}, {.filters = 4, .padding = Padding::same(), .groups = 2});
-  add({kBatch, 1, 1, 3}, {.filters = 2, .kernel = {1, 1}});
-  return samples;
+Sample sample(Choices& choices) {
+  Shape x = choices.image();
+  const int64_t area = x[1] * x[2], groups = choices.integer(1, 3);
+  x[3] = groups * choices.extent(choices.elements() / area / groups);
+  const WindowChoice window = random_window(choices, x, false);
+  const Conv2DOptions options = {.filters = groups * choices.extent(choices.elements() / area / groups),
+                                 .kernel = window.size,
+                                 .strides = window.strides,
+                                 .padding = window.padding,
+                                 .dilation = window.dilation,
+                                 .groups = groups,
+                                 .use_bias = choices.flip()};
+  const auto both =
+      windows("conv2d", x, window.size, window.strides, window.dilation, window.padding, Location::here());
+  return {.inputs = {{x}},
+          .build = [options](const std::vector<Tensor>& in) { return conv2d(in[0], options); },
+          .flat = !reads_input(both[0]) || !reads_input(both[1])};
 }
 
 }  // namespace
@@ -83,7 +86,7 @@ const Operator conv2d_operator = {
         "bias as zero.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
     .layer = "Conv2D",
 };
 

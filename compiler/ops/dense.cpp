@@ -23,13 +23,10 @@ Tensor expand(const ExpandCall& call) {
   return call.inputs.size() == 3 ? result + call.inputs[2] : result;
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const auto& [inputs, units] : {std::pair<int64_t, int64_t>{7, 5}, {1, 1}, {13, 17}, {32, 10}}) {
-    samples.push_back({{{kBatch, inputs}},
-                       [units = units](const std::vector<Tensor>& in) { return dense(in[0], {.units = units}); }});
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  const DenseOptions options = {.units = choices.extent(choices.elements()), .use_bias = choices.flip()};
+  return {.inputs = {{choices.shape(2, true)}},
+          .build = [options](const std::vector<Tensor>& in) { return dense(in[0], options); }};
 }
 
 }  // namespace
@@ -42,7 +39,7 @@ const Operator dense_operator = {
         "uniform, the bias as zero.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
     .layer = "Dense",
 };
 

@@ -31,15 +31,20 @@ Tensor expand(const ExpandCall& call) {
   return call.inputs.size() == 3 ? result + call.inputs[2] : result;
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  const auto add = [&](const Shape& shape, const DepthwiseConv2DOptions& options) {
-    samples.push_back({{shape}, [options](const std::vector<Tensor>& in) { return depthwise_conv2d(in[0], options); }});
-  };
-  add({kBatch, 5, 7, 3}, {});
-  add({kBatch, 6, 5, 2}, {.kernel = {2, 3}, .strides = {2, 1}, .padding = Padding::same(), .depth_multiplier = 3});
-  add({kBatch, 7, 7, 2}, {.padding = Padding::explicit_(1, 0, 0, 2), .dilation = {2, 2}, .use_bias = false});
-  return samples;
+Sample sample(Choices& choices) {
+  const Shape x = choices.image();
+  const WindowChoice window = random_window(choices, x, false);
+  const DepthwiseConv2DOptions options = {.kernel = window.size,
+                                          .strides = window.strides,
+                                          .padding = window.padding,
+                                          .dilation = window.dilation,
+                                          .depth_multiplier = choices.integer(1, 3),
+                                          .use_bias = choices.flip()};
+  const auto both =
+      windows("depthwise_conv2d", x, window.size, window.strides, window.dilation, window.padding, Location::here());
+  return {.inputs = {{x}},
+          .build = [options](const std::vector<Tensor>& in) { return depthwise_conv2d(in[0], options); },
+          .flat = !reads_input(both[0]) || !reads_input(both[1])};
 }
 
 }  // namespace
@@ -52,7 +57,7 @@ const Operator depthwise_conv2d_operator = {
         "h x w x c to N x h' x w' x (c * depth_multiplier). The kernel starts as Glorot uniform, the bias as zero.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
     .layer = "DepthwiseConv2D",
 };
 

@@ -18,7 +18,7 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {sum_to(a, call.inputs[0].shape()), sum_to(negate(a * call.output), call.inputs[1].shape())};
 }
 
-std::vector<Sample> samples() { return binary_samples(divide, 0.5, 2); }
+Sample sample(Choices& choices) { return binary_sample(choices, divide, 0.5, 2); }
 
 }  // namespace
 
@@ -28,7 +28,7 @@ const Operator divide_operator = {
     .type = broadcast_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor divide(Operand a, Operand b) {

@@ -24,12 +24,10 @@ Tensor expand(const ExpandCall& call) {
   return x * where_positive(rate - uniform, call.graph.constant(0), call.graph.constant(1 / (1 - rate)));
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const Shape& shape : {Shape{kBatch, 7}, Shape{kBatch, 3, 5, 2}}) {
-    samples.push_back({{shape}, [](const std::vector<Tensor>& in) { return dropout(in[0], {.rate = 0.4}); }});
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  const double rate = choices.pick({0.0, 0.25, 0.4});
+  return {.inputs = {{choices.any_shape()}},
+          .build = [rate](const std::vector<Tensor>& in) { return dropout(in[0], {.rate = rate}); }};
 }
 
 }  // namespace
@@ -42,7 +40,7 @@ const Operator dropout_operator = {
         "others are scaled by 1 / (1 - rate); in prediction x itself. Each dropout of a graph draws its own numbers.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
     .layer = "Dropout",
 };
 

@@ -41,25 +41,28 @@ Tensor sum_to(Tensor cotangent, const Shape& shape) {
   return cotangent.shape() == shape ? cotangent : reshape(cotangent, shape);
 }
 
-std::vector<Sample> unary_samples(Tensor (*build)(Operand), double low, double high) {
-  std::vector<Sample> samples;
-  for (const Shape& shape : {Shape{kBatch, 7}, Shape{kBatch, 3, 5, 2}, Shape{13}, Shape{}}) {
-    samples.push_back({{shape}, [build](const std::vector<Tensor>& in) { return build(in[0]); }, low, high});
-  }
-  return samples;
+Sample unary_sample(Choices& choices, Tensor (*build)(Operand), double low, double high, std::vector<double> kinks) {
+  return {.inputs = {{choices.any_shape()}},
+          .build = [build](const std::vector<Tensor>& in) { return build(in[0]); },
+          .low = low,
+          .high = high,
+          .kinks = std::move(kinks)};
 }
 
-std::vector<Sample> binary_samples(Tensor (*build)(Operand, Operand), double low, double high) {
-  std::vector<Sample> samples;
-  const std::vector<std::vector<Shape>> shapes = {{{kBatch, 5}, {kBatch, 5}},
-                                                  {{kBatch, 2, 3, 5}, {5}},
-                                                  {{kBatch, 2, 3, 5}, {2, 1, 1}},
-                                                  {{kBatch, 3}, {}},
-                                                  {{4, 7}, {4, 7}}};
-  for (const auto& pair : shapes) {
-    samples.push_back({pair, [build](const std::vector<Tensor>& in) { return build(in[0], in[1]); }, low, high});
+std::vector<Type> broadcast_types(Choices& choices, size_t count) {
+  const Shape whole = choices.any_shape();
+  std::vector<Type> types(count, {whole});
+  for (Type& type : types) {
+    if (choices.flip()) type.shape = choices.stretchable_to(whole);
   }
-  return samples;
+  return types;
+}
+
+Sample binary_sample(Choices& choices, Tensor (*build)(Operand, Operand), double low, double high) {
+  return {.inputs = broadcast_types(choices, 2),
+          .build = [build](const std::vector<Tensor>& in) { return build(in[0], in[1]); },
+          .low = low,
+          .high = high};
 }
 
 }  // namespace kiln

@@ -2,7 +2,7 @@
 
 #include "ir/graph.h"
 
-/// What the element-wise operators share: shape rules and the gradient of broadcasting.
+/// What the element-wise operators share: shape rules, samples and the gradient of broadcasting.
 namespace kiln {
 
 /// The type of the only input, which must be real.
@@ -14,10 +14,14 @@ Type broadcast_type(const Call& call);
 /// The gradient of broadcasting `shape` to the cotangent's shape: sums over the dimensions that were stretched.
 Tensor sum_to(Tensor cotangent, const Shape& shape);
 
-/// Samples of a unary operator: rank 1 to 4, sizes that are no multiple of a vector; values in [low, high].
-std::vector<Sample> unary_samples(Tensor (*build)(Operand), double low, double high);
+/// A use of a unary operator: any shape, values in [low, high].
+Sample unary_sample(Choices& choices, Tensor (*build)(Operand), double low, double high,
+                    std::vector<double> kinks = {});
 
-/// Samples of a binary operator: equal shapes, a broadcast channel, a broadcast row, a scalar.
-std::vector<Sample> binary_samples(Tensor (*build)(Operand, Operand), double low, double high);
+/// Types that broadcast against each other: equal, or stretched along some dimensions, or of lower rank.
+std::vector<Type> broadcast_types(Choices& choices, size_t count);
+
+/// A use of a binary operator with broadcasting.
+Sample binary_sample(Choices& choices, Tensor (*build)(Operand, Operand), double low, double high);
 
 }  // namespace kiln

@@ -34,16 +34,13 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {where_positive(call.output, call.cotangent, call.cotangent * (call.output + alpha))};
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const double alpha : {1.0, 0.5}) {
-    for (const Shape& shape : {Shape{kBatch, 7}, Shape{kBatch, 3, 5, 2}, Shape{}}) {
-      const auto build = [alpha](const std::vector<Tensor>& in) { return elu(in[0], {.alpha = alpha}); };
-      samples.push_back({{shape}, build, -2, -0.1});
-      samples.push_back({{shape}, build, 0.1, 2});
-    }
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  const double alpha = choices.pick({1.0, 0.5, 0.0});
+  return {.inputs = {{choices.any_shape()}},
+          .build = [alpha](const std::vector<Tensor>& in) { return elu(in[0], {.alpha = alpha}); },
+          .low = -2,
+          .high = 2,
+          .kinks = {0}};
 }
 
 }  // namespace
@@ -54,7 +51,7 @@ const Operator elu_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
     .layer = "ELU",
 };
 

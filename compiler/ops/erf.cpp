@@ -43,7 +43,7 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {call.cotangent * (factor * exp(negate(square(call.inputs[0]))))};
 }
 
-std::vector<Sample> samples() { return unary_samples(erf, -1.5, 1.5); }
+Sample sample(Choices& choices) { return unary_sample(choices, erf, -1.5, 1.5); }
 
 }  // namespace
 
@@ -54,7 +54,7 @@ const Operator erf_operator = {
     .type = same_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor erf(Operand x) { return x.tensor.graph().append(erf_operator, {x.tensor}, {}, x.location); }

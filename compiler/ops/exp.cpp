@@ -14,7 +14,7 @@ Definition define(const Call& call) {
 
 std::vector<Tensor> gradient(const GradientCall& call) { return {call.cotangent * call.output}; }
 
-std::vector<Sample> samples() { return unary_samples(exp, -2, 2); }
+Sample sample(Choices& choices) { return unary_sample(choices, exp, -2, 2); }
 
 }  // namespace
 
@@ -24,7 +24,7 @@ const Operator exp_operator = {
     .type = same_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor exp(Operand x) { return x.tensor.graph().append(exp_operator, {x.tensor}, {}, x.location); }

@@ -13,12 +13,9 @@ Type type(const Call& call) {
 
 Tensor expand(const ExpandCall& call) { return reshape(call.inputs[0], call.type.shape); }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const Shape& shape : {Shape{kBatch, 3, 5, 2}, Shape{kBatch, 7}, Shape{kBatch}}) {
-    samples.push_back({{shape}, [](const std::vector<Tensor>& in) { return flatten(in[0]); }});
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  return {.inputs = {{choices.shape(choices.integer(1, 4), true)}},
+          .build = [](const std::vector<Tensor>& in) { return flatten(in[0]); }};
 }
 
 }  // namespace
@@ -30,7 +27,7 @@ const Operator flatten_operator = {
         "nothing.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
     .layer = "Flatten",
 };
 

@@ -22,18 +22,12 @@ Tensor expand(const ExpandCall& call) {
   return 0.5 * x * (1.0 + erf((1 / std::numbers::sqrt2) * x));
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const bool approximate : {false, true}) {
-    for (const Shape& shape : {Shape{kBatch, 7}, Shape{kBatch, 3, 5, 2}, Shape{13}, Shape{}}) {
-      samples.push_back(
-          {{shape},
-           [approximate](const std::vector<Tensor>& in) { return gelu(in[0], {.approximate = approximate}); },
-           -2,
-           2});
-    }
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  const bool approximate = choices.flip();
+  return {.inputs = {{choices.any_shape()}},
+          .build = [approximate](const std::vector<Tensor>& in) { return gelu(in[0], {.approximate = approximate}); },
+          .low = -3,
+          .high = 3};
 }
 
 }  // namespace
@@ -46,7 +40,7 @@ const Operator gelu_operator = {
         "(Hendrycks and Gimpel 2016; Keras gelu).",
     .type = same_type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
     .layer = "GELU",
 };
 

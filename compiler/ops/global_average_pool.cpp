@@ -17,9 +17,9 @@ Tensor expand(const ExpandCall& call) {
   return reshape(reduce_mean(call.inputs[0], {.axes = {1, 2}}), call.type.shape);
 }
 
-std::vector<Sample> samples() {
-  return {{{{kBatch, 3, 5, 2}}, [](const std::vector<Tensor>& in) { return global_average_pool(in[0]); }},
-          {{{kBatch, 1, 1, 7}}, [](const std::vector<Tensor>& in) { return global_average_pool(in[0]); }}};
+Sample sample(Choices& choices) {
+  return {.inputs = {{choices.image()}},
+          .build = [](const std::vector<Tensor>& in) { return global_average_pool(in[0]); }};
 }
 
 }  // namespace
@@ -30,7 +30,7 @@ const Operator global_average_pool_operator = {
         "The mean of each channel (Keras GlobalAveragePooling2D): N x height x width x channels to N x channels.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
     .layer = "GlobalAveragePool",
 };
 

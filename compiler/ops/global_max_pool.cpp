@@ -15,9 +15,10 @@ Type type(const Call& call) {
 
 Tensor expand(const ExpandCall& call) { return reshape(reduce_max(call.inputs[0], {.axes = {1, 2}}), call.type.shape); }
 
-std::vector<Sample> samples() {
-  return {{{{kBatch, 3, 5, 2}}, [](const std::vector<Tensor>& in) { return global_max_pool(in[0]); }},
-          {{{kBatch, 1, 1, 7}}, [](const std::vector<Tensor>& in) { return global_max_pool(in[0]); }}};
+Sample sample(Choices& choices) {
+  return {.inputs = {{choices.image()}},
+          .build = [](const std::vector<Tensor>& in) { return global_max_pool(in[0]); },
+          .distinct = true};
 }
 
 }  // namespace
@@ -29,7 +30,7 @@ const Operator global_max_pool_operator = {
         "channels.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
     .layer = "GlobalMaxPool",
 };
 

@@ -29,8 +29,14 @@ Definition define(const Call& call) {
   return definition;
 }
 
-std::vector<Sample> samples() {
-  return {{{{kBatch, 7}, {kBatch, 1}}, [](const std::vector<Tensor>& in) { return index_of(in[0], in[1]); }}};
+Sample sample(Choices& choices) {
+  const bool batched = choices.flip();
+  const Shape x = choices.shape(choices.integer(batched ? 2 : 1, 4), batched);
+  Shape value = x;
+  value.back() = 1;
+  return {.inputs = {{x}, {value}},
+          .build = [](const std::vector<Tensor>& in) { return index_of(in[0], in[1]); },
+          .distinct = true};
 }
 
 }  // namespace
@@ -43,7 +49,7 @@ const Operator index_of_operator = {
         "has no gradient.",
     .type = type,
     .define = define,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor index_of(Tensor x, Tensor value, Location location) {

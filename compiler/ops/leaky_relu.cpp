@@ -30,12 +30,11 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {where_positive(call.output, call.cotangent, slope * call.cotangent)};
 }
 
-Tensor sample(Operand x) { return leaky_relu(x.tensor, {}, x.location); }
-
-std::vector<Sample> samples() {
-  std::vector<Sample> samples = unary_samples(sample, 0.1, 1);
-  for (const Sample& negative : unary_samples(sample, -1, -0.1)) samples.push_back(negative);
-  return samples;
+Sample sample(Choices& choices) {
+  const double slope = choices.pick({0.3, 0.0, 1.0});
+  return {.inputs = {{choices.any_shape()}},
+          .build = [slope](const std::vector<Tensor>& in) { return leaky_relu(in[0], {.negative_slope = slope}); },
+          .kinks = {0}};
 }
 
 }  // namespace
@@ -46,7 +45,7 @@ const Operator leaky_relu_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
     .layer = "LeakyReLU",
 };
 

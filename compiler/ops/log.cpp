@@ -14,7 +14,7 @@ Definition define(const Call& call) {
 
 std::vector<Tensor> gradient(const GradientCall& call) { return {call.cotangent / call.inputs[0]}; }
 
-std::vector<Sample> samples() { return unary_samples(log, 0.2, 3); }
+Sample sample(Choices& choices) { return unary_sample(choices, log, 0.2, 3); }
 
 }  // namespace
 
@@ -24,7 +24,7 @@ const Operator log_operator = {
     .type = same_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor log(Operand x) { return x.tensor.graph().append(log_operator, {x.tensor}, {}, x.location); }

@@ -9,6 +9,7 @@ namespace kiln {
 namespace {
 
 Type type(const Call& call) {
+  check_pool_windows(call);
   const auto windows = decode_windows(call.attribute<std::vector<int64_t>>("windows"));
   const Shape& x = call.shape(0);
   return {{x[0], windows[0].output, windows[1].output, x[3]}, ElementType::real};
@@ -34,16 +35,12 @@ std::vector<Tensor> gradient(const GradientCall& call) {
       max_pool_gradient(call.inputs[0], call.cotangent, std::get<std::vector<int64_t>>(call.attributes.at("windows")))};
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  const auto add = [&](const Shape& shape, const PoolOptions& options) {
-    samples.push_back({{shape}, [options](const std::vector<Tensor>& in) { return max_pool(in[0], options); }});
-  };
-  add({kBatch, 4, 6, 3}, {});
-  add({kBatch, 5, 7, 2}, {});
-  add({kBatch, 7, 7, 2}, {.size = {3, 3}, .strides = {2, 2}, .padding = Padding::same()});
-  add({kBatch, 5, 5, 1}, {.size = {3, 2}, .strides = {1, 1}});
-  return samples;
+Sample sample(Choices& choices) {
+  const Shape x = choices.image();
+  const PoolOptions options = random_pool(choices, x);
+  return {.inputs = {{x}},
+          .build = [options](const std::vector<Tensor>& in) { return max_pool(in[0], options); },
+          .distinct = true};
 }
 
 }  // namespace
@@ -57,13 +54,22 @@ const Operator max_pool_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
     .layer = "MaxPool",
 };
 
-Tensor max_pool(Tensor x, PoolOptions options, Location location) {
+std::vector<Window> pool_windows(const char* op, const Shape& x, const PoolOptions& options, Location location) {
   const auto& strides = options.strides.empty() ? options.size : options.strides;
-  const auto window = windows("max_pool", x.shape(), options.size, strides, {1, 1}, options.padding, location);
+  return windows(op, x, options.size, strides, {1, 1}, options.padding, location);
+}
+
+PoolOptions random_pool(Choices& choices, const Shape& x) {
+  const WindowChoice window = random_window(choices, x, true);
+  return {.size = window.size, .strides = window.strides, .padding = window.padding};
+}
+
+Tensor max_pool(Tensor x, PoolOptions options, Location location) {
+  const auto window = pool_windows("max_pool", x.shape(), options, location);
   return x.graph().append(max_pool_operator, {x}, {{"windows", encode(window)}}, location);
 }
 

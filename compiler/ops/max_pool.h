@@ -13,6 +13,12 @@ struct PoolOptions {
   Padding padding = Padding::valid();
 };
 
+/// The windows of a pooling operator on x; throws UserError at `location` when one does not fit.
+std::vector<Window> pool_windows(const char* op, const Shape& x, const PoolOptions& options, Location location);
+
+/// The options of a random use on x.
+PoolOptions random_pool(Choices& choices, const Shape& x);
+
 /// The largest element of each window; padding never wins.
 Tensor max_pool(Tensor x, PoolOptions options = {}, Location location = Location::here());
 

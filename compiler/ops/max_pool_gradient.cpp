@@ -1,6 +1,7 @@
 #include "ops/max_pool_gradient.h"
 
 #include "ops/definition.h"
+#include "ops/max_pool.h"
 #include "ops/window.h"
 
 namespace kiln {
@@ -62,6 +63,16 @@ Definition define(const Call& call) {
   return gathering(definition, {0, 1});
 }
 
+Sample sample(Choices& choices) {
+  const Shape x = choices.image();
+  const auto window = pool_windows("max_pool", x, random_pool(choices, x), Location::here());
+  const Type cotangent = {{kBatch, window[0].output, window[1].output, x[3]}};
+  return {.inputs = {{x}, cotangent},
+          .build = [window](const std::vector<Tensor>& in) { return max_pool_gradient(in[0], in[1], encode(window)); },
+          .distinct = true,
+          .differentiable = false};
+}
+
 }  // namespace
 
 const Operator max_pool_gradient_operator = {
@@ -71,6 +82,7 @@ const Operator max_pool_gradient_operator = {
         "order.",
     .type = type,
     .define = define,
+    .sample = sample,
 };
 
 Tensor max_pool_gradient(Tensor x, Tensor cotangent, std::vector<int64_t> windows, Location location) {

@@ -18,7 +18,11 @@ std::vector<Tensor> gradient(const GradientCall& call) {
           sum_to(where_positive(difference, zero, call.cotangent), call.inputs[1].shape())};
 }
 
-std::vector<Sample> samples() { return binary_samples(maximum, -1, 1); }
+Sample sample(Choices& choices) {
+  Sample sample = binary_sample(choices, maximum, -1, 1);
+  sample.distinct = true;
+  return sample;
+}
 
 }  // namespace
 
@@ -30,7 +34,7 @@ const Operator maximum_operator = {
     .type = broadcast_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor maximum(Operand a, Operand b) {

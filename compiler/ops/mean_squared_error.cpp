@@ -9,12 +9,9 @@ namespace {
 
 Tensor expand(const ExpandCall& call) { return mean_of_all(square(call.inputs[0] - call.inputs[1])); }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const Shape& shape : {Shape{kBatch, 10}, Shape{kBatch, 2, 3, 5}, Shape{kBatch}}) {
-    samples.push_back({{shape, shape}, [](const std::vector<Tensor>& in) { return mean_squared_error(in[0], in[1]); }});
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  const Type x = {choices.any_shape()};
+  return {.inputs = {x, x}, .build = [](const std::vector<Tensor>& in) { return mean_squared_error(in[0], in[1]); }};
 }
 
 }  // namespace
@@ -26,7 +23,7 @@ const Operator mean_squared_error_operator = {
         "scalar.",
     .type = scalar_of_pair,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor mean_squared_error(Tensor prediction, Tensor target, Location location) {

@@ -6,6 +6,7 @@ namespace kiln {
 namespace {
 
 Type type(const Call& call) {
+  check_pool_windows(call);
   const auto windows = decode_windows(call.attribute<std::vector<int64_t>>("windows"));
   const Shape& x = call.shape(0);
   return {{x[0], windows[0].output, windows[1].output, x[3]}, ElementType::real};
@@ -16,14 +17,12 @@ Tensor expand(const ExpandCall& call) {
   return negate(call.graph.append(max_pool_operator, {x}, call.attributes, Location::here()));
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  const auto add = [&](const Shape& shape, const PoolOptions& options) {
-    samples.push_back({{shape}, [options](const std::vector<Tensor>& in) { return min_pool(in[0], options); }});
-  };
-  add({kBatch, 4, 6, 3}, {});
-  add({kBatch, 5, 7, 2}, {.size = {3, 3}, .strides = {2, 2}, .padding = Padding::same()});
-  return samples;
+Sample sample(Choices& choices) {
+  const Shape x = choices.image();
+  const PoolOptions options = random_pool(choices, x);
+  return {.inputs = {{x}},
+          .build = [options](const std::vector<Tensor>& in) { return min_pool(in[0], options); },
+          .distinct = true};
 }
 
 }  // namespace
@@ -36,13 +35,12 @@ const Operator min_pool_operator = {
         "element in row-major order.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
     .layer = "MinPool",
 };
 
 Tensor min_pool(Tensor x, PoolOptions options, Location location) {
-  const auto& strides = options.strides.empty() ? options.size : options.strides;
-  const auto window = windows("min_pool", x.shape(), options.size, strides, {1, 1}, options.padding, location);
+  const auto window = pool_windows("min_pool", x.shape(), options, location);
   return x.graph().append(min_pool_operator, {x}, {{"windows", encode(window)}}, location);
 }
 

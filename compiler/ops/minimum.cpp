@@ -18,7 +18,11 @@ std::vector<Tensor> gradient(const GradientCall& call) {
           sum_to(where_positive(difference, zero, call.cotangent), call.inputs[1].shape())};
 }
 
-std::vector<Sample> samples() { return binary_samples(minimum, -1, 1); }
+Sample sample(Choices& choices) {
+  Sample sample = binary_sample(choices, minimum, -1, 1);
+  sample.distinct = true;
+  return sample;
+}
 
 }  // namespace
 
@@ -30,7 +34,7 @@ const Operator minimum_operator = {
     .type = broadcast_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor minimum(Operand a, Operand b) {

@@ -15,7 +15,7 @@ std::vector<Tensor> gradient(const GradientCall& call) {
           sum_to(call.cotangent * call.inputs[0], call.inputs[1].shape())};
 }
 
-std::vector<Sample> samples() { return binary_samples(multiply, -1, 1); }
+Sample sample(Choices& choices) { return binary_sample(choices, multiply, -1, 1); }
 
 }  // namespace
 
@@ -25,7 +25,7 @@ const Operator multiply_operator = {
     .type = broadcast_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor multiply(Operand a, Operand b) {

@@ -12,7 +12,7 @@ Definition define(const Call& call) {
 
 std::vector<Tensor> gradient(const GradientCall& call) { return {negate(call.cotangent)}; }
 
-std::vector<Sample> samples() { return unary_samples(negate, -1, 1); }
+Sample sample(Choices& choices) { return unary_sample(choices, negate, -1, 1); }
 
 }  // namespace
 
@@ -22,7 +22,7 @@ const Operator negate_operator = {
     .type = same_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor negate(Operand x) { return x.tensor.graph().append(negate_operator, {x.tensor}, {}, x.location); }

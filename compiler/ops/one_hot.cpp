@@ -21,6 +21,13 @@ Definition define(const Call&) {
   });
 }
 
+Sample sample(Choices& choices) {
+  const int64_t classes = choices.extent(17);
+  return {.inputs = {{choices.shape(choices.integer(1, 3), true), ElementType::int32}},
+          .build = [classes](const std::vector<Tensor>& in) { return one_hot(in[0], {.classes = classes}); },
+          .classes = classes};
+}
+
 }  // namespace
 
 const Operator one_hot_operator = {
@@ -28,6 +35,7 @@ const Operator one_hot_operator = {
     .documentation = "Class labels (int32, shape N) as rows of zeros with a one at the label: N x classes.",
     .type = type,
     .define = define,
+    .sample = sample,
 };
 
 Tensor one_hot(Tensor labels, OneHotOptions options, Location location) {

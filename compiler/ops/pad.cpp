@@ -41,14 +41,14 @@ std::vector<Tensor> gradient(const GradientCall& call) {
                                  .size = call.inputs[0].shape()})};
 }
 
-std::vector<Sample> samples() {
-  return {{{{kBatch, 4, 5, 2}},
-           [](const std::vector<Tensor>& in) {
-             return pad(in[0], {.before = {0, 1, 0, 3}, .after = {0, 2, 1, 0}});
-           }},
-          {{{3, 4}}, [](const std::vector<Tensor>& in) {
-             return pad(in[0], {.before = {1, 0}, .after = {0, 2}});
-           }}};
+Sample sample(Choices& choices) {
+  const Shape x = choices.any_shape(1);
+  PadOptions options = {std::vector<int64_t>(x.size(), 0), std::vector<int64_t>(x.size(), 0)};
+  for (size_t i = has_batch(x) ? 1 : 0; i < x.size(); ++i) {
+    options.before[i] = choices.integer(0, 2);
+    options.after[i] = choices.integer(0, 2);
+  }
+  return {.inputs = {{x}}, .build = [options](const std::vector<Tensor>& in) { return pad(in[0], options); }};
 }
 
 }  // namespace
@@ -59,7 +59,7 @@ const Operator pad_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor pad(Tensor x, PadOptions options, Location location) {

@@ -48,14 +48,11 @@ Definition define(const Call& call) {
   return map(rule, 16);
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const Shape& shape : {Shape{kBatch, 7}, Shape{kBatch, 3, 5, 2}, Shape{13}}) {
-    samples.push_back({{shape}, [](const std::vector<Tensor>& in) {
-                         return random_uniform(in[0].graph(), {.shape = in[0].shape(), .stream = 3});
-                       }});
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  const int64_t stream = choices.integer(0, 5);
+  return {.inputs = {{choices.any_shape()}}, .build = [stream](const std::vector<Tensor>& in) {
+            return random_uniform(in[0].graph(), {.shape = in[0].shape(), .stream = stream});
+          }};
 }
 
 }  // namespace
@@ -68,7 +65,7 @@ const Operator random_uniform_operator = {
         "(the batch first), after Wellons's lowbias32. Layout, threads and the size of the batch do not change them.",
     .type = type,
     .define = define,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor random_uniform(Graph& graph, RandomUniformOptions options, Location location) {

@@ -27,15 +27,10 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {largest * broadcast_to(share, {.shape = x.shape()})};
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  const Shape image = {kBatch, 3, 5, 2};
-  for (const std::vector<int64_t>& axes :
-       {std::vector<int64_t>{0}, {1}, {3}, {1, 2}, {0, 2, 3}, {1, 2, 3}, {0, 1, 2, 3}}) {
-    samples.push_back({{image}, [axes](const std::vector<Tensor>& in) { return reduce_max(in[0], {.axes = axes}); }});
-  }
-  samples.push_back({{{4, 7}}, [](const std::vector<Tensor>& in) { return reduce_max(in[0], {.axes = {0}}); }});
-  return samples;
+Sample sample(Choices& choices) {
+  Sample sample = reduction_sample(choices, reduce_max);
+  sample.distinct = true;
+  return sample;
 }
 
 }  // namespace
@@ -49,7 +44,7 @@ const Operator reduce_max_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor reduce_max(Tensor x, ReduceOptions options, Location location) {

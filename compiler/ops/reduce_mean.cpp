@@ -25,15 +25,7 @@ Tensor expand(const ExpandCall& call) {
   return over_batch ? sum / (elements * call.graph.scalar("count")) : sum * (1 / elements);
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  const Shape image = {kBatch, 3, 5, 2};
-  for (const std::vector<int64_t>& axes : {std::vector<int64_t>{0}, {2}, {1, 2}, {0, 1, 2}, {0, 1, 2, 3}}) {
-    samples.push_back({{image}, [axes](const std::vector<Tensor>& in) { return reduce_mean(in[0], {.axes = axes}); }});
-  }
-  samples.push_back({{{4, 7}}, [](const std::vector<Tensor>& in) { return reduce_mean(in[0], {.axes = {1}}); }});
-  return samples;
-}
+Sample sample(Choices& choices) { return reduction_sample(choices, reduce_mean); }
 
 }  // namespace
 
@@ -43,7 +35,7 @@ const Operator reduce_mean_operator = {
         "The mean over `axes` (0 is the batch), in reduce_sum's shape; of the batch only rows that hold data count.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor reduce_mean(Tensor x, ReduceOptions options, Location location) {

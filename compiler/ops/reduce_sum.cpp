@@ -15,16 +15,7 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {broadcast_to(call.cotangent, {.shape = call.inputs[0].shape()})};
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  const Shape image = {kBatch, 3, 5, 2};
-  for (const std::vector<int64_t>& axes :
-       {std::vector<int64_t>{0}, {1}, {3}, {0, 2, 3}, {0, 1, 2}, {1, 2, 3}, {0, 1, 2, 3}}) {
-    samples.push_back({{image}, [axes](const std::vector<Tensor>& in) { return reduce_sum(in[0], {.axes = axes}); }});
-  }
-  samples.push_back({{{4, 7}}, [](const std::vector<Tensor>& in) { return reduce_sum(in[0], {.axes = {0}}); }});
-  return samples;
-}
+Sample sample(Choices& choices) { return reduction_sample(choices, reduce_sum); }
 
 }  // namespace
 
@@ -36,7 +27,7 @@ const Operator reduce_sum_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor reduce_sum(Tensor x, ReduceOptions options, Location location) {

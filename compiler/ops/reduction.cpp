@@ -49,4 +49,22 @@ Type same_type_with_last_axis(const Call& call) {
   return same_type(call);
 }
 
+Sample reduction_sample(Choices& choices, Tensor (*build)(Tensor, ReduceOptions, Location)) {
+  const Shape x = choices.any_shape(1);
+  ReduceOptions options;
+  for (int64_t axis = 0; axis < std::ssize(x); ++axis) {
+    if (choices.flip()) options.axes.push_back(axis);
+  }
+  if (options.axes.empty()) options.axes.push_back(choices.integer(0, std::ssize(x) - 1));
+  return {.inputs = {{x}},
+          .build = [=](const std::vector<Tensor>& in) { return build(in[0], options, Location::here()); }};
+}
+
+Sample last_axis_sample(Choices& choices, Tensor (*build)(Operand)) {
+  const bool batched = choices.flip();
+  const Shape x = choices.shape(choices.integer(batched ? 2 : 1, 4), batched);
+  return {
+      .inputs = {{x}}, .build = [build](const std::vector<Tensor>& in) { return build(in[0]); }, .flat = x.back() == 1};
+}
+
 }  // namespace kiln

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "ops/definition.h"
+#include "ops/reduce_sum.h"  // ReduceOptions
 
 /// What reductions over whole axes share.
 namespace kiln {
@@ -17,5 +18,11 @@ int64_t last_axis(const Call& call);
 /// The type of an operator along the last axis that keeps the shape: the input's, which must be real and have that
 /// axis.
 Type same_type_with_last_axis(const Call& call);
+
+/// A use of a reduction over some axes, the batch among them or not.
+Sample reduction_sample(Choices& choices, Tensor (*build)(Tensor, ReduceOptions, Location));
+
+/// A use of an operator along the last axis, whose gradient vanishes where that has one element.
+Sample last_axis_sample(Choices& choices, Tensor (*build)(Operand));
 
 }  // namespace kiln

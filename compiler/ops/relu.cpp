@@ -16,7 +16,7 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {where_positive(call.output, call.cotangent, call.graph.constant(0))};
 }
 
-std::vector<Sample> samples() { return unary_samples(relu, 0.1, 1); }
+Sample sample(Choices& choices) { return unary_sample(choices, relu, -1, 1, {0}); }
 
 }  // namespace
 
@@ -26,7 +26,7 @@ const Operator relu_operator = {
     .type = same_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
     .layer = "ReLU",
 };
 

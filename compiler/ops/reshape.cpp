@@ -32,18 +32,17 @@ Definition define(const Call& call) {
 
 std::vector<Tensor> gradient(const GradientCall& call) { return {reshape(call.cotangent, call.inputs[0].shape())}; }
 
-std::vector<Sample> samples() {
-  return {{{{kBatch, 3, 5, 2}},
-           [](const std::vector<Tensor>& in) {
-             return reshape(in[0], {kBatch, 30});
-           }},
-          {{{kBatch, 12}},
-           [](const std::vector<Tensor>& in) {
-             return reshape(in[0], {kBatch, 2, 3, 2});
-           }},
-          {{{6, 1}}, [](const std::vector<Tensor>& in) {
-             return reshape(in[0], {2, 3});
-           }}};
+Sample sample(Choices& choices) {
+  const Shape x = choices.any_shape();
+  Shape shape(has_batch(x) ? 1 : 0, kBatch);
+  int64_t rest = element_count(x);
+  for (int64_t divisor : {2, 3, 5}) {
+    if (rest % divisor != 0 || !choices.flip()) continue;
+    shape.push_back(divisor);
+    rest /= divisor;
+  }
+  if (rest != 1 || choices.flip()) shape.push_back(rest);
+  return {.inputs = {{x}}, .build = [shape](const std::vector<Tensor>& in) { return reshape(in[0], shape); }};
 }
 
 }  // namespace
@@ -54,7 +53,7 @@ const Operator reshape_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
     .layer = "Reshape",
 };
 

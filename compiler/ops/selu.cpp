@@ -27,11 +27,7 @@ std::vector<Tensor> gradient(const GradientCall& call) {
                          call.cotangent * (call.output + kSeluScale * kSeluAlpha))};
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples = unary_samples(selu, 0.1, 2);
-  for (const Sample& negative : unary_samples(selu, -2, -0.1)) samples.push_back(negative);
-  return samples;
-}
+Sample sample(Choices& choices) { return unary_sample(choices, selu, -2, 2, {0}); }
 
 }  // namespace
 
@@ -44,7 +40,7 @@ const Operator selu_operator = {
     .type = same_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
     .layer = "SELU",
 };
 

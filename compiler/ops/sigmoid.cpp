@@ -23,7 +23,7 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {call.cotangent * (call.output * (1.0 - call.output))};
 }
 
-std::vector<Sample> samples() { return unary_samples(sigmoid, -3, 3); }
+Sample sample(Choices& choices) { return unary_sample(choices, sigmoid, -3, 3); }
 
 }  // namespace
 
@@ -33,7 +33,7 @@ const Operator sigmoid_operator = {
     .type = same_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
     .layer = "Sigmoid",
 };
 

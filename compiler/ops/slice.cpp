@@ -52,14 +52,15 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {pad(call.cotangent, {.before = begin, .after = after})};
 }
 
-std::vector<Sample> samples() {
-  return {{{{kBatch, 4, 5, 2}},
-           [](const std::vector<Tensor>& in) {
-             return slice(in[0], {.begin = {0, 1, 0, 1}, .size = {-1, 2, 3, -1}});
-           }},
-          {{{5, 4}}, [](const std::vector<Tensor>& in) {
-             return slice(in[0], {.begin = {2, 0}, .size = {-1, 4}});
-           }}};
+Sample sample(Choices& choices) {
+  const Shape x = choices.any_shape(1);
+  SliceOptions options;
+  for (const int64_t extent : x) {
+    options.begin.push_back(extent == kBatch ? 0 : choices.integer(0, extent - 1));
+    const bool rest = extent == kBatch || choices.flip();
+    options.size.push_back(rest ? -1 : choices.integer(1, extent - options.begin.back()));
+  }
+  return {.inputs = {{x}}, .build = [options](const std::vector<Tensor>& in) { return slice(in[0], options); }};
 }
 
 }  // namespace
@@ -71,7 +72,7 @@ const Operator slice_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor slice(Tensor x, SliceOptions options, Location location) {

@@ -18,12 +18,11 @@ Tensor expand(const ExpandCall& call) {
   return powers / reduce_sum(powers, last);
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const Shape& shape : {Shape{kBatch, 10}, Shape{kBatch, 2, 3, 5}, Shape{7}}) {
-    samples.push_back({{shape}, [](const std::vector<Tensor>& in) { return softmax(in[0]); }, -3, 3});
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  Sample sample = last_axis_sample(choices, softmax);
+  sample.low = -3;
+  sample.high = 3;
+  return sample;
 }
 
 }  // namespace
@@ -33,7 +32,7 @@ const Operator softmax_operator = {
     .documentation = "e^x / sum of e^x along the last axis (Keras softmax), without overflow.",
     .type = same_type_with_last_axis,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
     .layer = "Softmax",
 };
 

@@ -19,7 +19,7 @@ Definition define(const Call& call) {
 
 std::vector<Tensor> gradient(const GradientCall& call) { return {call.cotangent * sigmoid(call.inputs[0])}; }
 
-std::vector<Sample> samples() { return unary_samples(softplus, -3, 3); }
+Sample sample(Choices& choices) { return unary_sample(choices, softplus, -3, 3); }
 
 }  // namespace
 
@@ -30,7 +30,7 @@ const Operator softplus_operator = {
     .type = same_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
     .layer = "Softplus",
 };
 

@@ -15,7 +15,7 @@ Definition define(const Call& call) {
 
 std::vector<Tensor> gradient(const GradientCall& call) { return {0.5 * call.cotangent / call.output}; }
 
-std::vector<Sample> samples() { return unary_samples(sqrt, 0.2, 3); }
+Sample sample(Choices& choices) { return unary_sample(choices, sqrt, 0.2, 3); }
 
 }  // namespace
 
@@ -25,7 +25,7 @@ const Operator sqrt_operator = {
     .type = same_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor sqrt(Operand x) { return x.tensor.graph().append(sqrt_operator, {x.tensor}, {}, x.location); }

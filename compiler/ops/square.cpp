@@ -13,7 +13,7 @@ Definition define(const Call& call) {
 
 std::vector<Tensor> gradient(const GradientCall& call) { return {2.0 * call.cotangent * call.inputs[0]}; }
 
-std::vector<Sample> samples() { return unary_samples(square, -1, 1); }
+Sample sample(Choices& choices) { return unary_sample(choices, square, -1, 1); }
 
 }  // namespace
 
@@ -23,7 +23,7 @@ const Operator square_operator = {
     .type = same_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor square(Operand x) { return x.tensor.graph().append(square_operator, {x.tensor}, {}, x.location); }

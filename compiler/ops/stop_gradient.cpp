@@ -10,6 +10,12 @@ Definition define(const Call& call) {
   return pointwise(call, [](const Operands&, const auto& x) { return x[0]; });
 }
 
+Sample sample(Choices& choices) {
+  Sample sample = unary_sample(choices, stop_gradient, -1, 1);
+  sample.differentiable = false;
+  return sample;
+}
+
 }  // namespace
 
 const Operator stop_gradient_operator = {
@@ -17,6 +23,7 @@ const Operator stop_gradient_operator = {
     .documentation = "x itself, through which no gradient flows (Keras ops.stop_gradient).",
     .type = same_type,
     .define = define,
+    .sample = sample,
 };
 
 Tensor stop_gradient(Operand x) { return x.tensor.graph().append(stop_gradient_operator, {x.tensor}, {}, x.location); }

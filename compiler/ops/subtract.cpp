@@ -15,7 +15,7 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {sum_to(call.cotangent, call.inputs[0].shape()), sum_to(negate(call.cotangent), call.inputs[1].shape())};
 }
 
-std::vector<Sample> samples() { return binary_samples(subtract, -1, 1); }
+Sample sample(Choices& choices) { return binary_sample(choices, subtract, -1, 1); }
 
 }  // namespace
 
@@ -25,7 +25,7 @@ const Operator subtract_operator = {
     .type = broadcast_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor subtract(Operand a, Operand b) {

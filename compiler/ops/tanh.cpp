@@ -35,7 +35,7 @@ Definition define(const Call& call) {
 
 std::vector<Tensor> gradient(const GradientCall& call) { return {call.cotangent * (1.0 - square(call.output))}; }
 
-std::vector<Sample> samples() { return unary_samples(tanh, -2, 2); }
+Sample sample(Choices& choices) { return unary_sample(choices, tanh, -2, 2); }
 
 }  // namespace
 
@@ -45,7 +45,7 @@ const Operator tanh_operator = {
     .type = same_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
     .layer = "Tanh",
 };
 

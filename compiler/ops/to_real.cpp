@@ -14,6 +14,12 @@ Definition define(const Call&) {
   return map([](const Operands& in, const Index& at) { return Halide::cast(in.real(), in.read(0, at)); });
 }
 
+Sample sample(Choices& choices) {
+  return {.inputs = {{choices.shape(choices.integer(1, 4), true), ElementType::int32}},
+          .build = [](const std::vector<Tensor>& in) { return to_real(in[0]); },
+          .classes = 1 << 24};
+}
+
 }  // namespace
 
 const Operator to_real_operator = {
@@ -21,6 +27,7 @@ const Operator to_real_operator = {
     .documentation = "int32 values as real numbers, element by element; in f32 exact up to 2^24.",
     .type = type,
     .define = define,
+    .sample = sample,
 };
 
 Tensor to_real(Operand x) { return x.tensor.graph().append(to_real_operator, {x.tensor}, {}, x.location); }

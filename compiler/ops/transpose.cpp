@@ -41,14 +41,14 @@ std::vector<Tensor> gradient(const GradientCall& call) {
   return {transpose(call.cotangent, {.axes = inverse})};
 }
 
-std::vector<Sample> samples() {
-  return {{{{kBatch, 2, 3, 5}},
-           [](const std::vector<Tensor>& in) {
-             return transpose(in[0], {.axes = {0, 3, 1, 2}});
-           }},
-          {{{3, 4}}, [](const std::vector<Tensor>& in) {
-             return transpose(in[0], {.axes = {1, 0}});
-           }}};
+Sample sample(Choices& choices) {
+  const Shape x = choices.any_shape(1);
+  TransposeOptions options;
+  for (int64_t i = 0; i < std::ssize(x); ++i) {
+    const int64_t first = has_batch(x) ? 1 : 0;
+    options.axes.insert(options.axes.begin() + (i < first ? 0 : choices.integer(std::min(i, first), i)), i);
+  }
+  return {.inputs = {{x}}, .build = [options](const std::vector<Tensor>& in) { return transpose(in[0], options); }};
 }
 
 }  // namespace
@@ -62,7 +62,7 @@ const Operator transpose_operator = {
     .type = type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
     .layer = "Permute",
 };
 

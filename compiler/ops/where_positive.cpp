@@ -17,14 +17,10 @@ std::vector<Tensor> gradient(const GradientCall& call) {
           sum_to(where_positive(call.inputs[0], zero, call.cotangent), call.inputs[2].shape())};
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const std::vector<Shape>& shapes : {std::vector<Shape>{{kBatch, 7}, {kBatch, 7}, {kBatch, 7}},
-                                           {{kBatch, 3, 2, 5}, {kBatch, 3, 2, 5}, {5}},
-                                           {{kBatch, 6}, {kBatch, 1}, {}}}) {
-    samples.push_back({shapes, [](const std::vector<Tensor>& in) { return where_positive(in[0], in[1], in[2]); }});
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  return {.inputs = broadcast_types(choices, 3),
+          .build = [](const std::vector<Tensor>& in) { return where_positive(in[0], in[1], in[2]); },
+          .kinks = {0}};
 }
 
 }  // namespace
@@ -37,7 +33,7 @@ const Operator where_positive_operator = {
     .type = broadcast_type,
     .define = define,
     .gradient = gradient,
-    .samples = samples,
+    .sample = sample,
 };
 
 Tensor where_positive(Operand condition, Operand yes, Operand no) {

@@ -41,6 +41,39 @@ std::vector<Window> windows(const char* op, const Shape& x, const std::vector<in
   return result;
 }
 
+WindowChoice random_window(Choices& choices, const Shape& x, bool pools) {
+  WindowChoice window;
+  Padding& padding = window.padding;
+  padding.kind = choices.pick({Padding::Kind::valid, Padding::Kind::same, Padding::Kind::explicit_});
+  for (size_t i = 0; i < 2; ++i) {
+    window.strides.push_back(choices.integer(1, pools ? 4 : 3));
+    window.dilation.push_back(pools ? 1 : choices.integer(1, 3));
+    const int64_t fitting = (x[i + 1] - 1) / window.dilation[i] + 1;
+    window.size.push_back(choices.integer(1, padding.kind == Padding::Kind::same ? 4 : std::min<int64_t>(4, fitting)));
+    if (padding.kind != Padding::Kind::explicit_) continue;
+    for (int64_t* amount : {i == 0 ? &padding.top : &padding.left, i == 0 ? &padding.bottom : &padding.right}) {
+      *amount = choices.integer(0, pools ? window.size[i] - 1 : 3);
+    }
+  }
+  return window;
+}
+
+bool reads_input(const Window& w) {
+  for (int64_t i = 0; i < w.output * w.size; ++i) {
+    const int64_t position = i / w.size * w.stride + i % w.size * w.dilation - w.before;
+    if (position >= 0 && position < w.input) return true;
+  }
+  return false;
+}
+
+void check_pool_windows(const Call& call) {
+  for (const Window& w : decode_windows(call.attribute<std::vector<int64_t>>("windows"))) {
+    if (w.before >= w.size || (w.output - 1) * w.stride - w.before >= w.input) {
+      call.fail("a window would hold nothing but padding; pad less");
+    }
+  }
+}
+
 std::vector<int64_t> encode(const std::vector<Window>& windows) {
   std::vector<int64_t> values;
   for (const Window& w : windows)

@@ -28,6 +28,20 @@ std::vector<Window> windows(const char* op, const Shape& x, const std::vector<in
                             const std::vector<int64_t>& strides, const std::vector<int64_t>& dilation, Padding padding,
                             Location location);
 
+/// What a random use of an operator with windows takes.
+struct WindowChoice {
+  std::vector<int64_t> size, strides, dilation;
+  Padding padding;
+};
+/// On x; where it `pools`, without dilation, and every window holds an element.
+WindowChoice random_window(Choices& choices, const Shape& x, bool pools);
+
+/// Whether any window position is an element: with strides and padding all may lie beside.
+bool reads_input(const Window& window);
+
+/// Throws where one of a pooling operator's windows would hold nothing but padding.
+void check_pool_windows(const Call& call);
+
 /// Windows as an attribute and back.
 std::vector<int64_t> encode(const std::vector<Window>& windows);
 std::vector<Window> decode_windows(const std::vector<int64_t>& values);

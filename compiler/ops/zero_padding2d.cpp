@@ -29,14 +29,11 @@ Tensor expand(const ExpandCall& call) {
   return pad(call.inputs[0], {.before = {0, padding[0], padding[2], 0}, .after = {0, padding[1], padding[3], 0}});
 }
 
-std::vector<Sample> samples() {
-  std::vector<Sample> samples;
-  for (const std::vector<int64_t>& padding : {std::vector<int64_t>{1}, {0, 2, 1, 0}}) {
-    samples.push_back({{{kBatch, 3, 5, 2}}, [padding](const std::vector<Tensor>& in) {
-                         return zero_padding2d(in[0], {.padding = padding});
-                       }});
-  }
-  return samples;
+Sample sample(Choices& choices) {
+  std::vector<int64_t> padding;
+  for (int64_t count = choices.flip() ? 4 : 1; count > 0; --count) padding.push_back(choices.integer(0, 3));
+  return {.inputs = {{choices.image()}},
+          .build = [padding](const std::vector<Tensor>& in) { return zero_padding2d(in[0], {.padding = padding}); }};
 }
 
 }  // namespace
@@ -48,7 +45,7 @@ const Operator zero_padding2d_operator = {
         "right.",
     .type = type,
     .expand = expand,
-    .samples = samples,
+    .sample = sample,
     .layer = "ZeroPadding2D",
 };
 

@@ -143,6 +143,8 @@ TEST_F(Errors, Pooling) {
   EXPECT_ERROR("min_pool: window of the width must be positive, got 0", min_pool(image, {.size = {2, 0}}));
   EXPECT_ERROR("average_pool: stride must have 2 numbers (height, width), got 3", average_pool(image, {.strides = {1, 1, 1}}));
   EXPECT_ERROR("average_pool: a window would hold nothing but padding; pad less", average_pool(image, {.padding = Padding::explicit_(2, 0, 0, 0)}));
+  EXPECT_ERROR("max_pool: a window would hold nothing but padding; pad less", max_pool(image, {.padding = Padding::explicit_(2, 0, 0, 0)}));
+  EXPECT_ERROR("min_pool: a window would hold nothing but padding; pad less", min_pool(image, {.padding = Padding::explicit_(0, 0, 0, 3)}));
   EXPECT_ERROR("global_max_pool: input must have rank 4 (batch, height, width, channels), got Nx7", global_max_pool(row));
   EXPECT_ERROR("global_average_pool: input must have rank 4 (batch, height, width, channels), got Nx7", global_average_pool(row));
 }
@@ -179,12 +181,12 @@ TEST_F(Errors, GraphCalls) {
 // clang-format on
 
 TEST_F(Errors, ReadAsThisInWhole) {
-  const Location place = {"graphs/digits.cpp", 31};  // no such file here: nothing to quote
+  const Location place = {"graphs/nowhere.cpp", 31};  // no such file: nothing to quote
   try {
     dense(image, {.units = 10}, place);
     FAIL();
   } catch (const UserError& error) {
-    EXPECT_STREQ(error.what(), "graphs/digits.cpp:31: dense: input must have rank 2, got Nx4x5x3; flatten() it");
+    EXPECT_STREQ(error.what(), "graphs/nowhere.cpp:31: dense: input must have rank 2, got Nx4x5x3; flatten() it");
   }
 }
 

@@ -26,34 +26,44 @@ bool trained(const Node& node) {
 
 }  // namespace
 
-Evaluation::Evaluation(const Graph& graph, int64_t batch, bool training,
-                       const std::optional<std::vector<std::string>>& wanted)
-    : graph_(expand(graph, training)) {
-  output_ = graph_.outputs.at(0).node;
+GradientGraph with_gradients(const Graph& graph, bool training, const std::optional<std::vector<std::string>>& wanted) {
+  GradientGraph result;
+  Graph& expanded = result.graph = expand(graph, training);
+  result.output = expanded.outputs.at(0).node;
   std::vector<Tensor> tensors;
   std::vector<std::string> names;
-  for (const Node& node : graph_.nodes) {
+  for (const Node& node : expanded.nodes) {
     if (node.op != &input_operator && node.op != &parameter_operator) continue;
     const auto& name = std::get<std::string>(node.attributes.at("name"));
-    sources_[name] = node.id;
+    result.sources[name] = node.id;
     if (wanted ? std::count(wanted->begin(), wanted->end(), name) > 0 : trained(node)) {
-      tensors.emplace_back(&graph_, node.id);
+      tensors.emplace_back(&expanded, node.id);
       names.push_back(name);
     }
   }
-  results_ = {output_};
-  const Tensor y(&graph_, output_);
-  const Tensor cotangent = input(graph_, "cotangent", {y.shape(), ElementType::real}, Location::here());
-  cotangent_ = cotangent.id();
+  const Tensor y(&expanded, result.output);
+  // An input has the batch; what has not is a parameter.
+  const Tensor cotangent = has_batch(y.shape())
+                               ? input(expanded, "cotangent", {y.shape(), ElementType::real}, Location::here())
+                               : parameter(expanded, "cotangent", y.shape(), zeros(), false, Location::here());
+  result.cotangent = cotangent.id();
   const Tensor objective = sum_of_all(multiply(y, cotangent));
-  results_.push_back(objective.id());
-  const std::vector<Tensor> found = gradients(graph_, objective, tensors);
+  result.objective = objective.id();
+  const std::vector<Tensor> found = gradients(expanded, objective, tensors);
   for (size_t i = 0; i < found.size(); ++i) {
-    if (found[i]) results_.push_back(found[i].id());
-    (found[i] ? differentiable_ : constant_).push_back(names[i]);
+    if (found[i]) result.gradients.push_back(found[i].id());
+    (found[i] ? result.differentiable : result.constant).push_back(names[i]);
   }
-  for (const Update& update : graph_.updates) results_.push_back(update.value);
-  reference_ = std::make_unique<Reference>(graph_, results_, batch);
+  return result;
+}
+
+Evaluation::Evaluation(const Graph& graph, int64_t batch, bool training,
+                       const std::optional<std::vector<std::string>>& wanted)
+    : parts_(with_gradients(graph, training, wanted)) {
+  std::vector<NodeId> results = {parts_.output, parts_.objective};
+  results.insert(results.end(), parts_.gradients.begin(), parts_.gradients.end());
+  for (const Update& update : parts_.graph.updates) results.push_back(update.value);
+  reference_ = std::make_unique<Reference>(parts_.graph, results, batch);
 }
 
 Evaluation::Result Evaluation::run(const std::map<NodeId, Values>& values, const ReferenceOptions& options) const {
@@ -61,10 +71,9 @@ Evaluation::Result Evaluation::run(const std::map<NodeId, Values>& values, const
   Result result;
   result.output = std::move(all[0]);
   result.objective = all[1].at(0);
-  for (size_t i = 0; i < differentiable_.size(); ++i) result.gradients.push_back(std::move(all[2 + i]));
-  for (size_t i = 0; i < graph_.updates.size(); ++i) {
-    result.updates.push_back(std::move(all[2 + differentiable_.size() + i]));
-  }
+  const size_t gradients = parts_.gradients.size();
+  for (size_t i = 0; i < gradients; ++i) result.gradients.push_back(std::move(all[2 + i]));
+  for (size_t i = 2 + gradients; i < all.size(); ++i) result.updates.push_back(std::move(all[i]));
   return result;
 }
 

@@ -100,7 +100,8 @@ TEST(Fusion, AnEpilogueBelongsToOneContraction) {
   for (const Program& program : model.programs) {
     for (const Kernel& kernel : program.kernels) {
       int contractions = 0;
-      for (NodeId id : nodes_inside(program, kernel)) contractions += program.graph.node(id).op == &contraction_operator;
+      for (NodeId id : nodes_inside(program, kernel))
+        contractions += program.graph.node(id).op == &contraction_operator;
       EXPECT_LE(contractions, 1) << program.name << ' ' << kernel.name;
     }
   }
@@ -164,7 +165,8 @@ TEST(Planning, WhatTheLossDoesNotDependOnHasAPlaceInTheState) {
   const Model model = build_model(g);
   for (const char* name : {"dense/kernel", "dense_1/kernel", "dense_1/bias"})
     EXPECT_EQ(model.state.entries.count(name), 1U) << name;
-  for (const Kernel& kernel : program_of(model, "train").kernels) EXPECT_FALSE(kernel.name.starts_with("dense_1")) << kernel.name;
+  for (const Kernel& kernel : program_of(model, "train").kernels)
+    EXPECT_FALSE(kernel.name.starts_with("dense_1")) << kernel.name;
 }
 
 TEST(Planning, TensorsAreAsLargeAsKernelsCanCount) {
@@ -176,10 +178,25 @@ TEST(Planning, TensorsAreAsLargeAsKernelsCanCount) {
     build_model(g);
     ADD_FAILURE() << "4 GiB";
   } catch (const UserError& error) {
-    EXPECT_NE(std::string(error.what()).find("Nx1048576 at a batch of 1024 is too large; a tensor may have 2 GiB"), std::string::npos)
+    EXPECT_NE(std::string(error.what()).find("Nx1048576 at a batch of 1024 is too large; a tensor may have 2 GiB"),
+              std::string::npos)
         << error.what();
   }
   EXPECT_THROW(dense(x, {.units = 1 << 12}), UserError) << "2^32 weights";
+}
+
+TEST(Planning, AGraphWithoutAnythingToComputeIsRefused) {
+  Graph g{"nothing"};
+  g.output("x", flatten(g.input("x", {2, 3})));
+  try {
+    build_model(g);
+    FAIL() << "no error";
+  } catch (const UserError& error) {
+    EXPECT_NE(
+        std::string(error.what()).find("nothing: the outputs are inputs as they are; there is nothing to compute"),
+        std::string::npos)
+        << error.what();
+  }
 }
 
 TEST(Planning, BuffersShareTheArena) {

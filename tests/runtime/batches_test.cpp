@@ -38,14 +38,15 @@ TEST_F(BatchesTest, DividesBy255AndPutsTheBatchInnermost) {
   }
 }
 
-TEST_F(BatchesTest, LanesWithoutARowAreZero) {
+// What is computed of them must be finite: zeros would do for few operators.
+TEST_F(BatchesTest, LanesWithoutARowRepeatTheLast) {
   const int32_t rows[] = {7, 49, 0, 7, 3, 12};
   loader_.load(rows, 6);
   loader_.load(rows, 2);
   EXPECT_EQ(pixel(3, 1), static_cast<float>(dataset_.pixels[49 * 16 + 3]) / 255.0F);
   for (int n = 2; n < 8; ++n) {
-    EXPECT_EQ(label(n), 0);
-    for (int i = 0; i < 16; ++i) EXPECT_EQ(pixel(i, n), 0.0F);
+    EXPECT_EQ(label(n), label(1));
+    for (int i = 0; i < 16; ++i) EXPECT_EQ(pixel(i, n), pixel(i, 1));
   }
 }
 
@@ -109,7 +110,7 @@ TEST_F(BatchesTest, ADistortedBatchHasTheSameBitsAtAnyNumberOfThreads) {
     const std::vector<float> found(executor.real(image), executor.real(image) + 16 * 56);
     if (expected.empty()) expected = found;
     EXPECT_EQ(found, expected) << threads;
-    for (size_t n = 50; n < 56; ++n) EXPECT_EQ(found[n], 0);
+    for (size_t n = 50; n < 56; ++n) EXPECT_EQ(found[n], found[49]);
   }
   EXPECT_GT(*std::max_element(expected.begin(), expected.end()), 0);
 }

@@ -39,7 +39,8 @@ std::set<NodeId> rounded_contractions(const Program& program) {
 }  // namespace
 
 LoadedModel::LoadedModel(const Model& model, const std::string& target)
-    : object_(compile_object(model, {.target = target, .threads = 1}).bytes, model.name, {&run_serially, &allocate, &release}) {}
+    : object_(compile_object(model, {.target = target, .threads = 1}).bytes, model.name,
+              {&run_serially, &allocate, &release}) {}
 
 LoadedModel::LoadedModel(const std::vector<Model>& variants)
     : object_(compile_object(variants, {.threads = 1}).bytes, variants[0].name, {&run_serially, &allocate, &release}) {}
@@ -80,28 +81,31 @@ StepData random_step(const Model& model, const Program& program, int64_t count, 
       const bool constant = std::get<int64_t>(node.attributes.at("initializer")) == 0;
       for (int64_t i = 0; i < entry.count; ++i) {
         // Every parameter away from its trivial value; second moments and variances positive.
-        const float value = constant ? static_cast<float>(scale) + 0.2f * uniform(generator) : (2 * uniform(generator) - 1) * static_cast<float>(scale);
+        const float value = constant ? static_cast<float>(scale) + 0.2f * uniform(generator)
+                                     : (2 * uniform(generator) - 1) * static_cast<float>(scale);
         step.state.at<float>(static_cast<size_t>(entry.offset))[i] = value;
         list.push_back(value);
       }
     } else if (node.op == &input_operator) {
       int64_t classes = 2;
       for (const Node& user : graph.nodes) {
-        if (user.op == &one_hot_operator && user.inputs[0] == node.id) classes = std::get<int64_t>(user.attributes.at("classes"));
+        if (user.op == &one_hot_operator && user.inputs[0] == node.id)
+          classes = std::get<int64_t>(user.attributes.at("classes"));
       }
       const int64_t per_row = element_count(node.type.shape, 1);
       uint8_t* data = step.arena.data() + program.placements[node.id].offset;
-      for (int64_t n = 0; n < program.batch; ++n) {
+      // Lanes without data repeat the last row that has some, as the runtime has it.
+      for (int64_t n = 0; n < program.lanes; ++n) {
         for (int64_t i = 0; i < per_row; ++i) {
-          const int64_t at = i * program.lanes + n;
+          const int64_t at = i * program.lanes + n, last = i * program.lanes + count - 1;
           if (node.type.element == ElementType::real) {
-            const float value = n < count ? uniform(generator) : 0;
-            reinterpret_cast<float*>(data)[at] = value;
-            list.push_back(value);
+            float* const reals = reinterpret_cast<float*>(data);
+            reals[at] = n < count ? uniform(generator) : reals[last];
+            if (n < program.batch) list.push_back(reals[at]);
           } else {
-            const int32_t value = n < count ? static_cast<int32_t>(generator() % static_cast<uint32_t>(classes)) : 0;
-            reinterpret_cast<int32_t*>(data)[at] = value;
-            list.push_back(value);
+            int32_t* const labels = reinterpret_cast<int32_t*>(data);
+            labels[at] = n < count ? static_cast<int32_t>(generator() % static_cast<uint32_t>(classes)) : labels[last];
+            if (n < program.batch) list.push_back(labels[at]);
           }
         }
       }
@@ -150,7 +154,8 @@ std::vector<Difference> compare_with_reference(const Model& model, const std::st
       const int64_t per_row = element_count(shape, 1);
       for (int64_t n = 0; n < (has_batch(shape) ? count : 1); ++n) {
         for (int64_t k = 0; k < per_row; ++k) {
-          compare(data[has_batch(shape) ? k * program->lanes + n : k], expected[i][static_cast<size_t>(n * per_row + k)]);
+          compare(data[has_batch(shape) ? k * program->lanes + n : k],
+                  expected[i][static_cast<size_t>(n * per_row + k)]);
         }
       }
     } else {
