@@ -30,29 +30,52 @@ void pause() {
 thread_local bool inside_task = false;
 thread_local int pool_thread = 0;  // 0: a caller; else which worker of its pool
 
-// The tickets of the current loop in one word: a generation, how many indices there are and how many are taken. Taking
-// one is a single exchange that fails when the loop is over, so that the caller never waits for a thread that has not
-// taken anything (another process may have its core).
-constexpr int kCountBits = 20;
-constexpr uint64_t kCountMask = (uint64_t{1} << kCountBits) - 1;
+// A thread's share of the current loop in one word: a generation, the end of the indices and the first that is not
+// taken. Taking one is a single exchange that fails when the loop is over, so that the caller never waits for a thread
+// that has not taken anything (another process may have its core).
+constexpr int kIndexBits = 20;
+constexpr uint64_t kIndexMask = (uint64_t{1} << kIndexBits) - 1;
+constexpr uint64_t kOneFromBack = uint64_t{1} << kIndexBits;
 
-uint64_t tickets(uint64_t generation, int count) {
-  return generation << (2 * kCountBits) | static_cast<uint64_t>(count) << kCountBits;
+uint64_t share_of(uint64_t generation, int begin, int end) {
+  return generation << (2 * kIndexBits) | static_cast<uint64_t>(end) << kIndexBits | static_cast<uint64_t>(begin);
 }
-uint64_t taken(uint64_t tickets) { return tickets & kCountMask; }
-uint64_t available(uint64_t tickets) { return (tickets >> kCountBits & kCountMask) - taken(tickets); }
+uint64_t first(uint64_t share) { return share & kIndexMask; }
+uint64_t end(uint64_t share) { return share >> kIndexBits & kIndexMask; }
+
+/// In a cache line of its own.
+struct alignas(64) Share {
+  std::atomic<uint64_t> indices{0};
+
+  bool available() const {
+    const uint64_t now = indices.load();
+    return first(now) < end(now);
+  }
+
+  /// The first index that is left, or, for another thread's share, the last; -1 when none is.
+  int take(bool own) {
+    uint64_t now = indices.load(std::memory_order_acquire);
+    while (first(now) < end(now)) {
+      if (indices.compare_exchange_weak(now, own ? now + 1 : now - kOneFromBack, std::memory_order_acq_rel,
+                                        std::memory_order_acquire))
+        return static_cast<int>(own ? first(now) : end(now) - 1);
+    }
+    return -1;
+  }
+};
 
 }  // namespace
 
 struct ThreadPool::State {
-  // Written by the caller before the tickets are published, stable until the last index is done.
+  // Written by the caller before the shares are published, stable until the last index is done.
   Task task = nullptr;
   void* context = nullptr;
   uint8_t* closure = nullptr;
   int begin = 0, count = 0;
   std::atomic<int> result{0};
 
-  std::atomic<uint64_t> tickets{0};
+  explicit State(int threads) : shares(static_cast<size_t>(threads)) {}
+  std::vector<Share> shares;  // of the caller, then of each worker
   std::atomic<int> done{0};
   std::atomic<bool> stop{false};
   std::mutex mutex;
@@ -63,7 +86,7 @@ struct ThreadPool::State {
   uint64_t generation = 0;
 };
 
-ThreadPool::ThreadPool(int threads) : state_(new State) {
+ThreadPool::ThreadPool(int threads) : state_(new State(std::max(threads, 1))) {
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
 }
 
@@ -76,19 +99,20 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::take_indices() {
+void ThreadPool::take_indices(int thread) {
   State& s = *state_;
   inside_task = true;
-  uint64_t now = s.tickets.load(std::memory_order_acquire);
-  while (available(now) > 0) {
-    if (!s.tickets.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-    if (const int r = s.task(s.context, s.begin + static_cast<int>(taken(now)), s.closure); r != 0) s.result = r;
-    const int count = s.count;
-    if (s.done.fetch_add(1) + 1 == count && s.caller_sleeps.load()) {
-      const std::lock_guard lock(s.mutex);
-      s.finished.notify_one();
+  const auto threads = static_cast<int>(s.shares.size());
+  for (int other = 0; other < threads; ++other) {
+    Share& share = s.shares[static_cast<size_t>((thread + other) % threads)];
+    for (int index; (index = share.take(other == 0)) >= 0;) {
+      if (const int r = s.task(s.context, s.begin + index, s.closure); r != 0) s.result = r;
+      const int count = s.count;
+      if (s.done.fetch_add(1) + 1 == count && s.caller_sleeps.load()) {
+        const std::lock_guard lock(s.mutex);
+        s.finished.notify_one();
+      }
     }
-    now = s.tickets.load(std::memory_order_acquire);
   }
   inside_task = false;
 }
@@ -97,7 +121,8 @@ void ThreadPool::work(int worker) {
   State& s = *state_;
   pool_thread = worker;
   // Sequentially consistent, as is the caller's look at `sleeping`: one of the two sees what the other wrote.
-  const auto wanted = [&] { return available(s.tickets.load()) > 0 || s.stop.load(); };
+  const Share& own = s.shares[static_cast<size_t>(worker)];
+  const auto wanted = [&] { return own.available() || s.stop.load(); };
   while (!s.stop) {
     for (int spin = 0; spin < kSpins && !wanted(); ++spin) pause();
     if (!wanted()) {
@@ -106,13 +131,13 @@ void ThreadPool::work(int worker) {
       s.started.wait(lock, wanted);
       --s.sleeping;
     }
-    take_indices();
+    take_indices(worker);
   }
 }
 
 int ThreadPool::run(Task task, void* context, int begin, int count, uint8_t* closure) {
   if (count <= 0) return 0;
-  if (count == 1 || workers_.empty() || inside_task || static_cast<uint64_t>(count) > kCountMask) {
+  if (count == 1 || workers_.empty() || inside_task || static_cast<uint64_t>(count) > kIndexMask) {
     int result = 0;
     for (int i = begin; i < begin + count; ++i) {
       if (const int r = task(context, i, closure); r != 0) result = r;
@@ -128,12 +153,17 @@ int ThreadPool::run(Task task, void* context, int begin, int count, uint8_t* clo
   s.count = count;
   s.result = 0;
   s.done = 0;
-  s.tickets = tickets(++s.generation, count);
+  ++s.generation;
+  const auto threads = static_cast<int64_t>(s.shares.size());
+  for (int64_t i = 0; i < threads; ++i) {
+    s.shares[static_cast<size_t>(i)].indices =
+        share_of(s.generation, static_cast<int>(count * i / threads), static_cast<int>(count * (i + 1) / threads));
+  }
   if (s.sleeping.load() > 0) {
     { const std::lock_guard lock(s.mutex); }  // a worker between its test and its wait must get there first
     s.started.notify_all();
   }
-  take_indices();
+  take_indices(0);
   for (int spin = 0; spin < kSpins && s.done.load() != count; ++spin) pause();
   if (s.done.load() != count) {
     std::unique_lock lock(s.mutex);

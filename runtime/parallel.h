@@ -10,8 +10,10 @@
 
 namespace kiln {
 
-/// Runs the parallel loops of kernels: the caller and `threads - 1` workers take the indices in order, one at a time.
-/// Which thread runs an index makes no difference to the result: kernels fix every order of summation themselves.
+/// Runs the parallel loops of kernels, by the caller and `threads - 1` workers. Each begins with its own share of the
+/// indices, the same part of every loop, so that it finds in its caches what it wrote in the loop before; when it is
+/// through, it takes from the end of the others' shares. Which thread runs an index makes no difference to the result:
+/// kernels fix every order of summation themselves.
 class ThreadPool {
  public:
   /// One index of a parallel loop; Halide's task signature.
@@ -37,7 +39,7 @@ class ThreadPool {
 
  private:
   struct State;
-  void take_indices();
+  void take_indices(int thread);
   void work(int worker);
 
   std::unique_ptr<State> state_;

@@ -20,6 +20,8 @@ constexpr int kReductionBlock = 96;
 /// Features of a task that goes through a long reduction by itself: long rows of its operand, and for two threads an
 /// even number of tasks.
 constexpr int kGroup = 144;
+/// Vectors of sums that keep two multiply-adds a cycle, of a latency of four, from waiting for each other.
+constexpr int kSums = 8;
 /// Tasks of a loop over tiles: more would cost more than they balance.
 constexpr int kTasks = 48;
 
@@ -293,16 +295,16 @@ Recipe contraction_of_rows(KernelExpressions& kernel, NodeId anchor, const Machi
   bind_to(kernel, anchor, sum);
   Func output = define_output(kernel, loops);
 
-  int vectors = 1, tile = divisor(outer, 8);
-  if (even) {
-    int best = 0;
-    for (int candidate : divisors(inner / vector, 4)) {
-      const int rows = divisor(outer, machine.accumulators / candidate);
-      if (candidate * rows > best || (candidate * rows == best && candidate > 1)) {
-        best = candidate * rows;
-        vectors = candidate;
-        tile = rows;
-      }
+  // Sums enough to hide the latency of multiply-adds, and no more: while a small tile is in its epilogue, often an
+  // optimizer's update of weights in memory, the processor has begun with the products of the next. Dot products of
+  // bf16 wait for their operands instead: large tiles, of several vectors, load less.
+  const int sums = pair && even ? machine.accumulators : kSums;
+  int vectors = 1, tile = divisor(outer, sums);
+  for (int candidate : divisors(even ? inner / vector : 1, 4)) {
+    const int rows = divisor(outer, sums / candidate);
+    if (candidate * rows > vectors * tile || (pair && candidate * rows == vectors * tile)) {
+      vectors = candidate;
+      tile = rows;
     }
   }
   vectors = knobs.choose("vectors", even ? divisors(inner / vector, 6) : std::vector<int>{1}, vectors);

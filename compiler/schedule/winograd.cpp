@@ -19,8 +19,10 @@ constexpr int kInputs = 8;
 constexpr int64_t kFeatures = 16;
 /// Fewer tiles than these are shared out by rows as well; with more, that would only stream the weights more often.
 constexpr int kTasks = 4;
-/// The multiplications that must be saved for Winograd's to be the faster one.
-constexpr double kWorthwhile = 0.6;
+/// Transforming a weight takes as long as multiplying it with so many rows.
+constexpr double kTransform = 64;
+/// The share of the direct work that must be left at most for the other transforms to pay.
+constexpr double kWorthwhile = 0.65;
 
 /// The coefficients of the product of (x - point) over the points but `without`, from the constant up.
 std::vector<double> polynomial(const std::vector<double>& points, size_t without) {
@@ -87,9 +89,20 @@ double winograd_products(int64_t rows, int64_t columns, int outputs, int taps) {
          (outputs + taps - 1);
 }
 
-int best_winograd_outputs(const std::vector<int>& legal, int64_t rows, int64_t columns, int taps) {
+namespace {
+
+/// Work for each pair of a feature and a channel, in multiply-adds of all rows: the products, of which large tiles take
+/// fewer, and the weights' transform, which many small tiles share.
+double work(int64_t rows, int64_t columns, int outputs, int taps, int64_t lanes) {
+  const int inputs = outputs + taps - 1;
+  return winograd_products(rows, columns, outputs, taps) + inputs * inputs * kTransform / static_cast<double>(lanes);
+}
+
+}  // namespace
+
+int best_winograd_outputs(const std::vector<int>& legal, int64_t rows, int64_t columns, int taps, int64_t lanes) {
   return *std::min_element(legal.begin(), legal.end(), [&](int a, int b) {
-    return winograd_products(rows, columns, a, taps) < winograd_products(rows, columns, b, taps);
+    return work(rows, columns, a, taps, lanes) < work(rows, columns, b, taps, lanes);
   });
 }
 
@@ -131,7 +144,7 @@ std::array<int64_t, 2> needed_results(const KernelExpressions& kernel) {
 
 int best_outputs(const KernelExpressions& kernel, int taps) {
   const auto [rows, columns] = needed_results(kernel);
-  return best_winograd_outputs(tile_outputs(kernel, taps), rows, columns, taps);
+  return best_winograd_outputs(tile_outputs(kernel, taps), rows, columns, taps, kernel.program().lanes);
 }
 
 }  // namespace
@@ -203,7 +216,8 @@ bool winograd_pays(const KernelExpressions& kernel, const Contraction& c, NodeId
   if (!form || c.extents[form->feature] < kFeatures || c.extents[form->channel] < kFeatures) return false;
   const auto [rows, columns] = needed_results(kernel);
   const double direct = static_cast<double>(rows * columns) * form->taps * form->taps;
-  return winograd_products(rows, columns, best_outputs(kernel, form->taps), form->taps) < kWorthwhile * direct;
+  return work(rows, columns, best_outputs(kernel, form->taps), form->taps, kernel.program().lanes) <
+         kWorthwhile * direct;
 }
 
 Recipe contraction_by_winograd(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs) {

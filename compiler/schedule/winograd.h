@@ -21,9 +21,10 @@ Halide::Expr transformed(const WinogradMatrices::Matrix& matrix, const Halide::E
 
 /// How many results a tile may have in each direction.
 std::vector<int> winograd_outputs(int taps);
-/// Multiplications for each pair of features, and the tile among `legal` that takes the fewest.
+/// Multiplications for each pair of features in tiles of `outputs`.
 double winograd_products(int64_t rows, int64_t columns, int outputs, int taps);
-int best_winograd_outputs(const std::vector<int>& legal, int64_t rows, int64_t columns, int taps);
+/// The tile among `legal` that takes the least time for a batch of `lanes` rows.
+int best_winograd_outputs(const std::vector<int>& legal, int64_t rows, int64_t columns, int taps, int64_t lanes);
 
 /// What makes a contraction a two-dimensional convolution of stride 1 (its input gradient is one too).
 struct StrideOneConvolution {

@@ -29,10 +29,13 @@ TEST(Winograd, MatricesConvolve) {
   }
 }
 
-TEST(Winograd, TilesAreChosenByTheMultiplicationsTheyTake) {
-  EXPECT_EQ(best_winograd_outputs(winograd_outputs(3), 13, 13, 3), 5);  // 3 x 3 tiles of 49 instead of 4 x 4 of 36
-  EXPECT_EQ(best_winograd_outputs(winograd_outputs(2), 7, 7, 2), 7);    // one tile
-  EXPECT_EQ(best_winograd_outputs(winograd_outputs(3), 32, 32, 3), 4);
+TEST(Winograd, TilesAreChosenByTheWorkTheyTake) {
+  // 3 x 3 tiles of 49 multiplications instead of 4 x 4 of 36.
+  EXPECT_EQ(best_winograd_outputs(winograd_outputs(3), 13, 13, 3, 64), 5);
+  EXPECT_EQ(best_winograd_outputs(winograd_outputs(3), 32, 32, 3, 64), 4);
+  // One tile of 64 instead of 2 x 2 of 25 pays when many rows share the weights' transform.
+  EXPECT_EQ(best_winograd_outputs(winograd_outputs(2), 7, 7, 2, 256), 7);
+  EXPECT_EQ(best_winograd_outputs(winograd_outputs(2), 7, 7, 2, 64), 4);
 }
 
 }  // namespace
