@@ -46,6 +46,8 @@ class Executor {
   /// Where a value's elements are in the arena.
   float* real(const kiln_value& value) const { return reinterpret_cast<float*>(arena_.data() + value.offset); }
   int32_t* integer(const kiln_value& value) const { return reinterpret_cast<int32_t*>(arena_.data() + value.offset); }
+  /// All of it: program().arena_bytes.
+  uint8_t* arena() const { return arena_.data(); }
   Context& context() const { return context_; }
 
  private:

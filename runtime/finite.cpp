@@ -12,4 +12,10 @@ bool all_finite(const float* values, size_t count) {
   return found == 0;
 }
 
+size_t count_non_finite(const float* values, size_t count) {
+  size_t found = 0;
+  for (size_t i = 0; i < count; ++i) found += is_finite(values[i]) ? 0 : 1;
+  return found;
+}
+
 }  // namespace kiln

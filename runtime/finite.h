@@ -17,4 +17,7 @@ inline bool is_finite(float value) {
 /// Whether all `count` values are finite. One pass that vectorises.
 bool all_finite(const float* values, size_t count);
 
+/// How many of `count` values are infinite or NaN.
+size_t count_non_finite(const float* values, size_t count);
+
 }  // namespace kiln

@@ -131,6 +131,14 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
   lasts(app.add_flag("--restore-best", options.restore_best, "End with the best epoch's weights, not the last one's"),
         "restore_best")
       ->group(group);
+  lasts(
+      app.add_option("--on-nan", options.on_nan,
+                     "When a loss, gradient or weight is infinite or not a number: stop and keep the state before that "
+                     "step, skip that batch, or rollback some steps with half the learning rate (stop)"),
+      "on_nan")
+      ->option_text("stop|skip|rollback")
+      ->check(CLI::IsMember({"stop", "skip", "rollback"}))
+      ->group(group);
   app.add_option("--threads", result.threads, "Threads to use (all cores)")
       ->option_text("N")
       ->check(number_from(1, 1024))
@@ -212,6 +220,10 @@ TrainingOptions resumed_options(const TrainArguments& arguments, const TrainingO
     // Where the rate does not depend on the number of epochs, more of them are what the longer run would have done.
     if (given.field == "epochs" && (saved.schedule == "constant" || saved.schedule == "step")) {
       result.epochs = arguments.options.epochs;
+      continue;
+    }
+    if (given.field == "on_nan") {  // what was done was finite
+      result.on_nan = arguments.options.on_nan;
       continue;
     }
     if (given.field == "train" && !saved.train.empty()) {  // the same rows may lie elsewhere; they are checked

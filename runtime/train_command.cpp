@@ -241,10 +241,13 @@ class TrainingRun {
   // False when interrupted, the state being saved.
   bool train(Trainer& trainer, RunFolder& folder) {
     const std::string last = folder.file("last.kiln");
-    const int64_t first_epoch = trainer.epoch();
     Progress progress(environment_.out, environment_.style);
     const bool save_each = trainer.options().overfit == 0;  // learning by heart has hundreds of tiny epochs
-    bool saved = trainer.epoch() > 0 || trainer.step() > 0;
+    bool saved = false;
+    const auto note = [&](const std::string& text) {
+      if (talk_) progress.interrupt();
+      if (!arguments_.quiet) environment_.err << fmt::format("{}_train: note: {}\n", model_.name, text) << std::flush;
+    };
     try {
       while (!trainer.done()) {
         const auto epoch_start = std::chrono::steady_clock::now();
@@ -254,12 +257,14 @@ class TrainingRun {
           progress.begin_epoch(static_cast<int>(trainer.epoch() + 1), trainer.options().epochs, trainer.epoch_steps(),
                                first_step);
         }
-        const bool complete = trainer.run_epoch([&] {
-          step_seconds = seconds_since(epoch_start);
-          if (talk_ && progress.due(step_seconds))
-            progress.update(trainer.step(), step_seconds, metric_values(trainer.sums()));
-          return !environment_.interrupted();
-        });
+        const bool complete = trainer.run_epoch(
+            [&] {
+              step_seconds = seconds_since(epoch_start);
+              if (talk_ && progress.due(step_seconds))
+                progress.update(trainer.step(), step_seconds, metric_values(trainer.sums()));
+              return !environment_.interrupted();
+            },
+            note);
         if (complete) {
           const double seconds = seconds_since(epoch_start);
           if (talk_) {
@@ -271,8 +276,7 @@ class TrainingRun {
           if (trainer.improved() && (save_each || trainer.done())) {
             save_checkpoint(environment_.files, folder.file("best.kiln"), model_, trainer.model(trainer.weights()));
           }
-          if (save_each || trainer.done())
-            save_checkpoint(environment_.files, last, model_, trainer.checkpoint()), saved = true;
+          if (save_each || trainer.done()) save_checkpoint(environment_.files, last, model_, trainer.checkpoint());
         }
         if (!complete || (environment_.interrupted() && !trainer.done())) {
           if (talk_) progress.interrupt();
@@ -283,11 +287,14 @@ class TrainingRun {
       }
     } catch (const NonFiniteError& error) {
       if (talk_) progress.interrupt();
-      throw NonFiniteError(fmt::format(
-          "{}; {}", error.what(),
-          saved ? fmt::format("the last good state is {}",
-                              trainer.epoch() == first_epoch && !arguments_.resume.empty() ? arguments_.resume : last)
-                : "no state was saved before"));
+      std::string state = "no state was saved";
+      if (trainer.step() == trainer.epoch_steps()) {  // in validation: there is no step to go on with
+        if (trainer.epoch() > 0) state = "the last good state is " + (saved ? last : arguments_.resume);
+      } else if (trainer.epoch() > 0 || trainer.step() > 0) {
+        save_checkpoint(environment_.files, last, model_, trainer.checkpoint());
+        state = "the state before that step is " + last;
+      }
+      throw NonFiniteError(fmt::format("{}; {}", error.what(), state));
     }
     return true;
   }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "average.h"
 #include "error.h"
@@ -33,6 +34,12 @@ std::string join(const std::vector<std::string>& names) {
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
   return text;
 }
+
+/// Steps after which the state is looked at and kept: the copy costs a thousandth of them, and finding the step that
+/// was not finite repeats no more.
+constexpr int64_t kKeptSteps = 256;
+/// How often a run goes on after steps that were not finite before it has done as many good ones.
+constexpr int64_t kRecoveries = 10;
 
 float* floats(uint8_t* bytes) { return reinterpret_cast<float*>(bytes); }
 
@@ -74,6 +81,7 @@ Trainer::Trainer(const kiln_model& model, Context& context, const TrainingOption
       state_(model.state_bytes),
       average_(options.average > 0 ? model.weight_bytes : 0),
       best_(options.restore_best ? model.weight_bytes : 0),
+      kept_{AlignedMemory(model.state_bytes), AlignedMemory(options.average > 0 ? model.weight_bytes : 0), {}},
       outputs_(static_cast<size_t>(model.train->output_count)),
       epoch_steps_((split_.training.count + model.train->batch - 1) / model.train->batch),
       sums_(*model.train) {
@@ -91,19 +99,30 @@ Trainer::Trainer(const kiln_model& model, Context& context, const TrainingOption
   if (options_.average > 0) std::memcpy(average_.data(), state_.data(), model.weight_bytes);
 }
 
-bool Trainer::run_epoch(const AfterStep& after_step) {
+bool Trainer::run_epoch(const AfterStep& after_step, const Note& note) {
   if (step_ == 0) sums_.clear();
   rows_ = shuffled_rows(split_.training.first, split_.training.count, static_cast<uint64_t>(options_.seed),
                         static_cast<uint64_t>(epoch_));
+  keep(kept_);
+  recoveries_ = 0;
   while (step_ < epoch_steps_) {
-    train_step();
-    ++step_;
-    if (!after_step() && step_ < epoch_steps_) {
-      check_state();
-      return false;
+    if (!train_step().empty()) {
+      recover(note);
+      continue;
     }
+    ++step_;
+    const bool stop = !after_step() && step_ < epoch_steps_;
+    if (stop || step_ == epoch_steps_ || step_ - kept_.step >= kKeptSteps) {
+      // A loss can be finite while a weight is not: an activation may hide it.
+      if (!non_finite_state().empty()) {
+        recover(note);
+        continue;
+      }
+      keep(kept_);
+      recoveries_ = 0;
+    }
+    if (stop) return false;
   }
-  check_state();
   validate();
   ++epoch_;
   step_ = 0;
@@ -122,50 +141,130 @@ bool Trainer::run_epoch(const AfterStep& after_step) {
   return true;
 }
 
-void Trainer::train_step() {
+void Trainer::keep(Kept& kept) const {
+  std::memcpy(kept.state.data(), state_.data(), model_.state_bytes);
+  if (options_.average > 0) std::memcpy(kept.average.data(), average_.data(), model_.weight_bytes);
+  kept.sums = sums_.sums();
+  kept.rows = sums_.rows();
+  kept.step = step_;
+}
+
+void Trainer::go_back(const Kept& kept) {
+  std::memcpy(state_.data(), kept.state.data(), model_.state_bytes);
+  if (options_.average > 0) std::memcpy(average_.data(), kept.average.data(), model_.weight_bytes);
+  sums_.restore(kept.sums, kept.rows);
+  step_ = kept.step;
+}
+
+void Trainer::load_batch(BatchLoader& loader) {
   const int64_t batch = model_.train->batch, first = step_ * batch;
-  const auto count = static_cast<int32_t>(std::min(batch, split_.training.count - first));
+  loader.load(&rows_[static_cast<size_t>(first)], static_cast<int32_t>(std::min(batch, split_.training.count - first)),
+              augmentation_.any() ? &augmentation_ : nullptr, static_cast<uint64_t>(options_.seed),
+              static_cast<uint64_t>(epoch_ * split_.training.count + first));
+}
+
+kiln_scalars Trainer::scalars() const {
+  const int64_t step = epoch_ * epoch_steps_ + step_, batch = model_.train->batch;
+  const double rate = rate_factor_ * learning_rate(schedule_, step, options_.epochs * epoch_steps_, epoch_steps_);
+  return {.learning_rate = static_cast<float>(rate),
+          .step = static_cast<int32_t>(step),
+          .seed = options_.seed,
+          .count = static_cast<int32_t>(std::min(batch, split_.training.count - step_ * batch))};
+}
+
+/// Runs the step that is next; says what of its outputs is not finite, if any is.
+std::string Trainer::train_step() {
   const int64_t step = epoch_ * epoch_steps_ + step_;
-  Profiler::time(profiler_, Profiler::Phase::load_batch, [&] {
-    train_loader_.load(&rows_[static_cast<size_t>(first)], count, augmentation_.any() ? &augmentation_ : nullptr,
-                       static_cast<uint64_t>(options_.seed),
-                       static_cast<uint64_t>(epoch_ * split_.training.count + first));
-  });
-  rate_ = learning_rate(schedule_, step, options_.epochs * epoch_steps_, epoch_steps_);
-  const kiln_scalars scalars = {.learning_rate = static_cast<float>(rate_),
-                                .step = static_cast<int32_t>(step),
-                                .seed = options_.seed,
-                                .count = count};
+  Profiler::time(profiler_, Profiler::Phase::load_batch, [&] { load_batch(train_loader_); });
+  rate_ = rate_factor_ * learning_rate(schedule_, step, options_.epochs * epoch_steps_, epoch_steps_);
+  const kiln_scalars given = scalars();
   if (profiler_ != nullptr)
-    profiler_->run(train_, state_.data(), scalars);
+    profiler_->run(train_, state_.data(), given);
   else
-    train_.run(state_.data(), scalars);
+    train_.run(state_.data(), given);
   for (size_t i = 0; i < outputs_.size(); ++i) {
     outputs_[i] = *train_.real(model_.train->outputs[i]);
-    if (!is_finite(outputs_[i])) {
-      throw NonFiniteError(fmt::format("{} is {} at step {} of epoch {}; a lower --learning-rate than {} may help",
-                                       sums_.name(i), outputs_[i], step_ + 1, epoch_ + 1, options_.learning_rate));
-    }
+    if (!is_finite(outputs_[i])) return fmt::format("{} is {}", sums_.name(i), outputs_[i]);
   }
-  sums_.add(outputs_.data(), count);
+  sums_.add(outputs_.data(), given.count);
   if (options_.average > 0) {
     Profiler::time(profiler_, Profiler::Phase::average_weights, [&] {
       update_average(&context_, floats(average_.data()), floats(state_.data()), model_.weight_bytes / sizeof(float),
                      average_decay(options_.average, step));
     });
   }
+  return {};
 }
 
-// A loss can be finite while a weight is not: an activation may hide it. States are only kept of weights that are.
-void Trainer::check_state() const {
-  if (all_finite(floats(state_.data()), model_.state_bytes / sizeof(float))) return;
+/// Says which parameter, statistic or optimizer state holds values that are not finite, if one does.
+std::string Trainer::non_finite_state() const {
+  if (all_finite(floats(state_.data()), model_.state_bytes / sizeof(float))) return {};
   for (int32_t i = 0; i < model_.parameter_count; ++i) {
     const kiln_parameter& parameter = model_.parameters[i];
-    if (all_finite(floats(state_.data() + parameter.offset), parameter.count)) continue;
-    throw NonFiniteError(fmt::format(
-        "{} holds values that are not finite after step {} of epoch {}; a lower --learning-rate than {} may help",
-        parameter.name, step_, epoch_ + 1, options_.learning_rate));
+    if (!all_finite(floats(state_.data() + parameter.offset), parameter.count))
+      return fmt::format("{} holds values that are not finite", parameter.name);
   }
+  return {};  // bytes between the parameters, which nobody reads
+}
+
+/// Steps repeat bit for bit. So the ones that are fine are not watched closely; when something is not finite, those
+/// since the kept state run again with the whole state looked at after each, and the first bad one kernel by kernel.
+void Trainer::recover(const Note& note) {
+  Profiler* const profiler = std::exchange(profiler_, nullptr);
+  go_back(kept_);
+  Kept before{AlignedMemory(model_.state_bytes), AlignedMemory(options_.average > 0 ? model_.weight_bytes : 0), {}};
+  std::string found;
+  while (step_ < epoch_steps_) {
+    keep(before);
+    found = train_step();
+    if (found.empty()) found = non_finite_state();
+    if (!found.empty()) break;
+    ++step_;
+  }
+  go_back(before);
+  profiler_ = profiler;
+  if (found.empty()) throw Failure("a step was not finite, but is when repeated: the processor or memory is faulty");
+
+  const std::string what =
+      fmt::format("{} at step {} of epoch {}{}", found, step_ + 1, epoch_ + 1, first_non_finite_kernel());
+  go_back(before);
+  const bool again = options_.on_nan != "stop" && ++recoveries_ <= kRecoveries;
+  if (!again) {
+    throw NonFiniteError(fmt::format("{}; a lower --learning-rate than {} may help", what, options_.learning_rate));
+  }
+  if (options_.on_nan == "skip") {
+    ++step_;
+    keep(kept_);
+    if (note) note(what + "; its batch is skipped");
+  } else {
+    go_back(kept_);
+    rate_factor_ /= 2;
+    if (note) {
+      note(fmt::format("{}; back to step {} with {} of the learning rate", what, step_ + 1, rate_factor_));
+    }
+  }
+}
+
+/// ": NAME (FILE:LINE) computes the first such value" of the step that is next. Spoils the state.
+std::string Trainer::first_non_finite_kernel() {
+  const kiln_program& program = *model_.train;
+  Executor executor(program, context_);  // of its own, without what the bad step left in the arena
+  BatchLoader loader(executor, dataset_);
+  load_batch(loader);
+  executor.prepare(state_.data());
+  const kiln_scalars given = scalars();
+  const auto bad = [&] {
+    return count_non_finite(floats(executor.arena()), program.arena_bytes / sizeof(float)) +
+           count_non_finite(floats(state_.data()), model_.state_bytes / sizeof(float));
+  };
+  const size_t before = bad();
+  for (int k = program.prepared_count; k < program.kernel_count; ++k) {
+    executor.run_kernel(k, state_.data(), given);
+    const kiln_kernel& kernel = program.kernels[k];
+    if (bad() > before)
+      return fmt::format(": {} ({}:{}) computes the first such value", kernel.name, kernel.file, kernel.line);
+  }
+  return {};
 }
 
 void Trainer::validate() {
@@ -212,9 +311,10 @@ Checkpoint Trainer::checkpoint() const {
   if (options_.average > 0) result.average.assign(average_.data(), average_.data() + model_.weight_bytes);
   if (options_.restore_best && best_epoch_ > 0) result.best.assign(best_.data(), best_.data() + model_.weight_bytes);
   // The random numbers have no state of their own: seed, epoch and step determine them.
-  result.progress = {{"options", options_},       {"data", data_checksum_},    {"epoch", epoch_},    {"step", step_},
-                     {"sums", sums_.sums()},      {"rows", sums_.rows()},      {"values", values_},  {"rate", rate_},
-                     {"best_epoch", best_epoch_}, {"best_value", best_value_}, {"waiting", waiting_}};
+  result.progress = {
+      {"options", options_},       {"data", data_checksum_},    {"epoch", epoch_},     {"step", step_},
+      {"sums", sums_.sums()},      {"rows", sums_.rows()},      {"values", values_},   {"rate", rate_},
+      {"best_epoch", best_epoch_}, {"best_value", best_value_}, {"waiting", waiting_}, {"rate_factor", rate_factor_}};
   return result;
 }
 
@@ -247,6 +347,7 @@ void Trainer::restore(const Checkpoint& checkpoint, const std::string& path) {
     best_value_ = progress.at("best_value");
     waiting_ = progress.at("waiting");
     rate_ = progress.at("rate");
+    rate_factor_ = progress.at("rate_factor");
     values_ = progress.at("values").get<MetricValues>();
     sums_.restore(progress.at("sums").get<std::vector<double>>(), progress.at("rows"));
   } catch (const nlohmann::json::exception& error) {

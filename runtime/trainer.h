@@ -47,9 +47,14 @@ class Trainer {
 
   /// Called after each step; false stops the epoch there.
   using AfterStep = std::function<bool()>;
+  /// Called with one line when options().on_nan went on after a step that was not finite.
+  using Note = std::function<void(const std::string&)>;
   /// Trains the rest of the epoch and validates; false when it was stopped before. A step allocates nothing and starts
-  /// no thread. Throws NonFiniteError naming step and epoch.
-  bool run_epoch(const AfterStep& after_step);
+  /// no thread. Where loss, gradient or weights become infinite or not a number, the state goes back to what it was
+  /// before that step, and options().on_nan decides: "stop" throws NonFiniteError naming step, epoch and the kernel and
+  /// graph line that made the first such value; "skip" goes on with the next batch; "rollback" goes back to a state
+  /// some steps earlier with half the learning rate. The eleventh time without 256 good steps between throws too.
+  bool run_epoch(const AfterStep& after_step, const Note& note = {});
 
   /// All epochs done, or stopped early.
   bool done() const { return epoch_ >= options_.epochs || stopped_early(); }
@@ -78,9 +83,22 @@ class Trainer {
   Checkpoint model(const uint8_t* weights) const;
 
  private:
-  void train_step();
+  /// A state that was finite, some steps ago.
+  struct Kept {
+    AlignedMemory state, average;
+    std::vector<double> sums;
+    int64_t rows = 0, step = 0;
+  };
+  void keep(Kept& kept) const;
+  void go_back(const Kept& kept);
+
+  void load_batch(BatchLoader& loader);
+  kiln_scalars scalars() const;
+  std::string train_step();
+  std::string non_finite_state() const;
+  void recover(const Note& note);
+  std::string first_non_finite_kernel();
   void validate();
-  void check_state() const;
 
   const kiln_model& model_;
   Context& context_;
@@ -94,6 +112,7 @@ class Trainer {
   Executor train_, evaluate_;
   BatchLoader train_loader_, evaluate_loader_;
   AlignedMemory state_, average_, best_;
+  Kept kept_;
   std::vector<float> outputs_;  // of one step
 
   int64_t epoch_steps_, epoch_ = 0, step_ = 0;
@@ -101,7 +120,9 @@ class Trainer {
   MetricSums sums_;
   MetricValues values_;
   double rate_ = 0, best_value_ = 0;
+  double rate_factor_ = 1;  // halved by each roll-back
   int64_t best_epoch_ = 0, waiting_ = 0;
+  int64_t recoveries_ = 0;  // since a state was last kept
   Profiler* profiler_ = nullptr;
 };
 

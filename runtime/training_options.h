@@ -14,20 +14,22 @@ struct TrainingOptions {
   std::string schedule = "constant";  // see learning_rate.h
   double validation_split = 0;        // the last part of the rows, before any shuffling
   int32_t seed = 1;
-  std::string augment;         // "rotation=10,shift=2", see data/augmentation.h; empty: none
-  double average = 0;          // decay of the moving average of the weights; 0: none
-  int32_t early_stopping = 0;  // epochs without improvement after which to stop; 0: never
-  std::string monitor;         // the value that says which epoch is best: "val_loss", "accuracy"...
-  bool restore_best = false;   // end with the best epoch's weights instead of the last one's
-  int64_t overfit = 0;         // train and validate on these first rows only; 0: all
-  bool fast_dev_run = false;   // three batches of everything
-  int64_t digits = 0;          // rows of the built-in digits; 0: the data is a file's
-  std::string train;           // that file
+  std::string augment;          // "rotation=10,shift=2", see data/augmentation.h; empty: none
+  double average = 0;           // decay of the moving average of the weights; 0: none
+  int32_t early_stopping = 0;   // epochs without improvement after which to stop; 0: never
+  std::string monitor;          // the value that says which epoch is best: "val_loss", "accuracy"...
+  bool restore_best = false;    // end with the best epoch's weights instead of the last one's
+  std::string on_nan = "stop";  // or "skip", "rollback": see Trainer::run_epoch
+  int64_t overfit = 0;          // train and validate on these first rows only; 0: all
+  bool fast_dev_run = false;    // three batches of everything
+  int64_t digits = 0;           // rows of the built-in digits; 0: the data is a file's
+  std::string train;            // that file
 
   bool operator==(const TrainingOptions&) const = default;
 };
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainingOptions, epochs, learning_rate, schedule, validation_split, seed, augment,
-                                   average, early_stopping, monitor, restore_best, overfit, fast_dev_run, digits, train)
+                                   average, early_stopping, monitor, restore_best, on_nan, overfit, fast_dev_run,
+                                   digits, train)
 
 }  // namespace kiln

@@ -39,8 +39,8 @@ struct Regression {
     static constexpr uint64_t kImage = 0, kLabel = kImage + align(4 * kPixels * kWidth),
                               kProbability = kLabel + align(4 * kWidth),
                               kLargest = kProbability + align(4 * kClasses * kWidth),
-                              kLoss = kLargest + align(4 * kWidth), kAccuracy = kLoss + 64,
-                              kCentre = kAccuracy + 64, kBytes = kCentre + align(4 * kPixels);
+                              kLoss = kLargest + align(4 * kWidth), kAccuracy = kLoss + 64, kCentre = kAccuracy + 64,
+                              kBytes = kCentre + align(4 * kPixels);
   };
   using Train = Arena<kLanes>;
   using Predict = Arena<kPredictLanes>;
@@ -186,17 +186,17 @@ struct Regression {
       {"predict", "fake_model.cpp", 1, 0, 280, 0, predict<kPredictLanes>}};
   static constexpr kiln_kernel kOneKernels[] = {{"centre", "fake_model.cpp", 1, 0, 9, 0, prepare<1>},
                                                 {"predict", "fake_model.cpp", 1, 0, 0, 50, predict<1>}};
-  static constexpr kiln_program kTrain = {"train", kBatch,  kLanes,   Train::kBytes, 2,    2, 1,
-                                          0,       kInputs, kMetrics, kTrainKernels, train,
-                                          nullptr};
-  static constexpr kiln_program kEvaluate = {"evaluate", kBatch,  kLanes,   Train::kBytes,    2,       2, 2,
-                                             1,          kInputs, kMetrics, kEvaluateKernels, evaluate,
-                                             prepare<kLanes>};
-  static constexpr kiln_program kPredict = {"predict", kPredictBatch,  kPredictLanes,   Predict::kBytes, 1,      2, 2,
-                                            1,         kPredictInputs, kPredictOutputs, kPredictKernels,
-                                            predict<kPredictLanes>, prepare<kPredictLanes>};
+  static constexpr kiln_program kTrain = {"train", kBatch,  kLanes,   Train::kBytes, 2,     2,      1,
+                                          0,       kInputs, kMetrics, kTrainKernels, train, nullptr};
+  static constexpr kiln_program kEvaluate = {
+      "evaluate", kBatch,           kLanes,   Train::kBytes,  2, 2, 2, 1, kInputs,
+      kMetrics,   kEvaluateKernels, evaluate, prepare<kLanes>};
+  static constexpr kiln_program kPredict = {
+      "predict",       kPredictBatch,   kPredictLanes,          Predict::kBytes,       1, 2, 2, 1, kPredictInputs,
+      kPredictOutputs, kPredictKernels, predict<kPredictLanes>, prepare<kPredictLanes>};
   static constexpr kiln_program kPredictOne = {
-      "predict_one", 1, 1, PredictOne::kBytes, 1, 2, 2, 1, kOneInputs, kOneOutputs, kOneKernels, predict<1>, prepare<1>};
+      "predict_one", 1,           1,           PredictOne::kBytes, 1,         2, 2, 1,
+      kOneInputs,    kOneOutputs, kOneKernels, predict<1>,         prepare<1>};
 };
 
 template <class R>

@@ -65,8 +65,7 @@ TEST(TrainArguments, AProfileIsATableUnlessATraceIsAskedFor) {
   EXPECT_EQ(parse({"--profile", "--json"}).profile, "table");
   EXPECT_EQ(parse({"--profile=trace"}).profile, "trace");
   EXPECT_EQ(usage_error({"--profile=all"}), "--profile: all not in {table,trace}; see --help");
-  EXPECT_EQ(usage_error({"--profile", "--export-digits", "x"}),
-            "--export-digits does not train: leave out --profile");
+  EXPECT_EQ(usage_error({"--profile", "--export-digits", "x"}), "--export-digits does not train: leave out --profile");
 }
 
 TEST(TrainArguments, HelpAndVersionGoToTheOutput) {

@@ -344,7 +344,7 @@ TEST_F(TrainerTest, AveragesTheWeightsAfterEachStep) {
   EXPECT_NE(std::memcmp(average, trainer.checkpoint().weights.data(), model_.weight_bytes), 0);
 }
 
-TEST_F(TrainerTest, ALossThatIsNotFiniteNamesStepAndEpoch) {
+TEST_F(TrainerTest, ALossThatIsNotFiniteNamesStepEpochAndKernel) {
   Trainer trainer(model_, context_, options(), dataset_);
   trainer.run_epoch(go_on);
   Checkpoint checkpoint = trainer.checkpoint();
@@ -355,8 +355,106 @@ TEST_F(TrainerTest, ALossThatIsNotFiniteNamesStepAndEpoch) {
     trainer.run_epoch(go_on);
     FAIL() << "no error";
   } catch (const NonFiniteError& error) {
-    EXPECT_STREQ(error.what(), "loss is nan at step 1 of epoch 2; a lower --learning-rate than 0.1 may help");
+    EXPECT_STREQ(error.what(),
+                 "loss is nan at step 1 of epoch 2: train (fake_model.cpp:1) computes the first such value; a lower "
+                 "--learning-rate than 0.1 may help");
   }
+}
+
+/// The small model with a kernel that spoils a weight in step 6, after the loss was computed, unless the rate is low.
+class PoisonedTrainerTest : public TrainerTest {
+ protected:
+  PoisonedTrainerTest() {
+    poisoned_.train = &program_;
+    program_.kernels = kernels_;
+    program_.kernel_count = 2;
+    program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+      small_model().train->step(context, arena, state, scalars);
+      poison(context, arena, state, scalars);
+    };
+  }
+
+  static void poison(void*, uint8_t*, uint8_t* state, const kiln_scalars* scalars) {
+    if (scalars->step == 5 && scalars->learning_rate > 0.06F)
+      reinterpret_cast<float*>(state)[3] = std::numeric_limits<float>::infinity();
+  }
+
+  TrainingOptions options_with(const std::string& on_nan) const {
+    TrainingOptions all = options();
+    all.on_nan = on_nan;
+    return all;
+  }
+
+  const kiln_kernel kernels_[2] = {{"train", "fake_model.cpp", 1, 0, 1, 1, small_model().train->step},
+                                   {"poison", "graphs/mine.cpp", 7, 0, 1, 1, poison}};
+  kiln_program program_ = *small_model().train;
+  kiln_model poisoned_ = small_model();
+  std::vector<std::string> notes_;
+  const Trainer::Note note_ = [this](const std::string& text) { notes_.push_back(text); };
+};
+
+TEST_F(PoisonedTrainerTest, StopsWithTheStateBeforeTheStep) {
+  Trainer trainer(poisoned_, context_, options(), dataset_);
+  try {
+    trainer.run_epoch(go_on, note_);
+    FAIL() << "no error";
+  } catch (const NonFiniteError& error) {
+    EXPECT_STREQ(
+        error.what(),
+        "kernel holds values that are not finite at step 6 of epoch 1: poison (graphs/mine.cpp:7) computes the "
+        "first such value; a lower --learning-rate than 0.1 may help");
+  }
+  EXPECT_EQ(trainer.step(), 5);
+  Trainer healthy(model_, context_, options(), dataset_);
+  EXPECT_FALSE(healthy.run_epoch([&] { return healthy.step() < 5; }));
+  EXPECT_EQ(trainer.checkpoint().weights, healthy.checkpoint().weights);
+  EXPECT_EQ(trainer.checkpoint().optimizer, healthy.checkpoint().optimizer);
+  EXPECT_EQ(trainer.checkpoint().progress, healthy.checkpoint().progress);
+  EXPECT_TRUE(notes_.empty());
+}
+
+TEST_F(PoisonedTrainerTest, SkipsTheBatchAndGoesOn) {
+  Trainer trainer(poisoned_, context_, options_with("skip"), dataset_);
+  EXPECT_TRUE(trainer.run_epoch(go_on, note_));
+  ASSERT_EQ(notes_.size(), 1U);
+  EXPECT_EQ(
+      notes_[0],
+      "kernel holds values that are not finite at step 6 of epoch 1: poison (graphs/mine.cpp:7) computes the first "
+      "such value; its batch is skipped");
+  // The sixth batch of 6 rows counts for nothing.
+  Trainer healthy(model_, context_, options(), dataset_);
+  EXPECT_TRUE(healthy.run_epoch(go_on));
+  EXPECT_EQ(trainer.sums().rows() + 6, healthy.sums().rows());
+  EXPECT_NE(trainer.checkpoint().weights, healthy.checkpoint().weights);
+}
+
+TEST_F(PoisonedTrainerTest, RollsBackWithHalfTheRate) {
+  Trainer trainer(poisoned_, context_, options_with("rollback"), dataset_);
+  EXPECT_TRUE(trainer.run_epoch(go_on, note_));
+  ASSERT_EQ(notes_.size(), 1U);
+  EXPECT_PRED2(matches, notes_[0], "kernel holds .*; back to step 1 with 0.5 of the learning rate");
+  // As if it had begun with that rate.
+  TrainingOptions half = options();
+  half.learning_rate /= 2;
+  Trainer healthy(model_, context_, half, dataset_);
+  EXPECT_TRUE(healthy.run_epoch(go_on));
+  EXPECT_EQ(trainer.checkpoint().weights, healthy.checkpoint().weights);
+  // A run that goes on keeps the lower rate.
+  Trainer resumed(poisoned_, context_, options_with("rollback"), dataset_);
+  resumed.restore(trainer.checkpoint(), "last.kiln");
+  EXPECT_TRUE(resumed.run_epoch(go_on, note_));
+  EXPECT_TRUE(healthy.run_epoch(go_on));
+  EXPECT_EQ(resumed.checkpoint().weights, healthy.checkpoint().weights);
+}
+
+TEST_F(PoisonedTrainerTest, DoesNotGoOnForEver) {
+  Trainer trainer(model_, context_, options_with("skip"), dataset_);
+  Checkpoint checkpoint = trainer.checkpoint();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(checkpoint.weights.data(), &nan, sizeof nan);
+  trainer.restore(checkpoint, "last.kiln");
+  EXPECT_THROW(trainer.run_epoch(go_on, note_), NonFiniteError);
+  EXPECT_EQ(notes_.size(), 10U);
 }
 
 TEST_F(TrainerTest, AStateOfOtherDataIsRefused) {
