@@ -53,6 +53,10 @@ auto& region(C& checkpoint, std::string_view name) {
 
 }  // namespace
 
+std::string weights_checksum(const Checkpoint& checkpoint) {
+  return fmt::format("{:08x}", checksum(0, view(checkpoint.weights)));
+}
+
 void save_checkpoint(FileSystem& files, const std::string& path, const kiln_model& model,
                      const Checkpoint& checkpoint) {
   nlohmann::json header = {{"graph", model.name},

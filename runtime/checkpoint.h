@@ -23,6 +23,9 @@ struct Checkpoint {
   nlohmann::json progress;         // epoch, step, seed, sums, history, arguments: the trainer's business
 };
 
+/// Eight hexadecimal digits: the CRC-32 of the weights, for people to compare two runs by.
+std::string weights_checksum(const Checkpoint& checkpoint);
+
 /// Writes the file, or leaves the old one; throws Failure.
 void save_checkpoint(FileSystem& files, const std::string& path, const kiln_model& model, const Checkpoint& checkpoint);
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "denormals.h"
 #include "parallel.h"
 #include "program.h"
 
@@ -20,7 +21,7 @@ class AlignedMemory {
   uint64_t size_;
 };
 
-/// A program with its arena, ready to be called.
+/// A program with its arena, ready to be called. While it runs, denormal numbers count as zero, on every thread.
 class Executor {
  public:
   Executor(const kiln_program& program, Context& context);
@@ -28,14 +29,19 @@ class Executor {
   /// To be called before the first run, and whenever `state` has other weights: what depends on them only.
   void prepare(uint8_t* state) {
     const kiln_scalars none = {};
+    const FlushDenormals flush;
     if (program_.prepare != nullptr) program_.prepare(&context_, arena_.data(), state, &none);
   }
 
   /// One call: inputs must be filled in, outputs are valid until the next call.
-  void run(uint8_t* state, const kiln_scalars& scalars) { program_.step(&context_, arena_.data(), state, &scalars); }
+  void run(uint8_t* state, const kiln_scalars& scalars) {
+    const FlushDenormals flush;
+    program_.step(&context_, arena_.data(), state, &scalars);
+  }
 
   /// One kernel of the program, for measuring: its buffers must hold what the kernels before it leave there.
   void run_kernel(int kernel, uint8_t* state, const kiln_scalars& scalars) {
+    const FlushDenormals flush;
     program_.kernels[kernel].run(&context_, arena_.data(), state, &scalars);
   }
 

@@ -80,8 +80,8 @@ int DiskFileSystem::create_folders(const std::string& path) {
 }
 
 void write_atomically(FileSystem& files, const std::string& path, std::span<const std::string_view> pieces) {
-  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
-  int file = -1;
+  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid()), folder = folder_of(path);
+  int file = -1;  // from here on nothing is allocated: running out of memory leaves nothing behind
   if (const int error = files.open_new(temporary, file); error != 0) fail(path, "cannot be created", error);
   int error = 0;
   for (const std::string_view piece : pieces) {
@@ -96,7 +96,7 @@ void write_atomically(FileSystem& files, const std::string& path, std::span<cons
     fail(path, "cannot be written", error);
   }
   // The file is there and whole; only the folder's entry may not have reached the disk.
-  if (error = files.sync_folder(folder_of(path)); error != 0) fail(path, "its folder cannot be synced", error);
+  if (error = files.sync_folder(folder); error != 0) fail(path, "its folder cannot be synced", error);
 }
 
 void write_atomically(FileSystem& files, const std::string& path, std::string_view contents) {

@@ -5,7 +5,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
+#include "denormals.h"
 #include "program.h"
 
 #if defined(__x86_64__)
@@ -72,6 +74,7 @@ struct ThreadPool::State {
   void* context = nullptr;
   uint8_t* closure = nullptr;
   int begin = 0, count = 0;
+  uint64_t floating_point = 0;  // the caller's mode, in which every thread computes
   std::atomic<int> result{0};
 
   explicit State(int threads) : shares(static_cast<size_t>(threads)) {}
@@ -102,10 +105,13 @@ ThreadPool::~ThreadPool() {
 void ThreadPool::take_indices(int thread) {
   State& s = *state_;
   inside_task = true;
+  uint64_t mode = floating_point_mode();
   const auto threads = static_cast<int>(s.shares.size());
   for (int other = 0; other < threads; ++other) {
     Share& share = s.shares[static_cast<size_t>((thread + other) % threads)];
     for (int index; (index = share.take(other == 0)) >= 0;) {
+      // The next loop may have begun, in another mode.
+      if (std::exchange(mode, s.floating_point) != s.floating_point) set_floating_point_mode(mode);
       if (const int r = s.task(s.context, s.begin + index, s.closure); r != 0) s.result = r;
       const int count = s.count;
       if (s.done.fetch_add(1) + 1 == count && s.caller_sleeps.load()) {
@@ -151,6 +157,7 @@ int ThreadPool::run(Task task, void* context, int begin, int count, uint8_t* clo
   s.closure = closure;
   s.begin = begin;
   s.count = count;
+  s.floating_point = floating_point_mode();
   s.result = 0;
   s.done = 0;
   ++s.generation;

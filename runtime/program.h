@@ -93,9 +93,10 @@ struct kiln_model {
   const struct kiln_program* predict;
   const struct kiln_program* predict_one; /* the same for a single row, as fast as one row can be */
   float learning_rate, validation_split;  /* the graph file's defaults */
-  int32_t epochs, reserved;
-  const char* optimizer; /* "rmsprop" */
-  const char* summary;   /* the layer table, UTF-8 */
+  int32_t epochs;
+  int32_t clips_gradients; /* 1: what the optimizer gets may be smaller than the gradient */
+  const char* optimizer;   /* "rmsprop" */
+  const char* summary;     /* the layer table, UTF-8 */
   const char* summary_json;
   const char* dot; /* the picture of the model */
   const char* svg;

@@ -29,6 +29,7 @@ std::string examples(const std::string& name) {
   {0} --train train.csv --overfit 64      A sanity check: learns 64 rows by heart.
   {0} --profile                           Where the time of a step goes, kernel by kernel.
   {0} --fast-dev-run                      Three batches of everything.
+  {0} --selftest                          Whether the compiled network is right on this processor.
   {0} --export-digits digits              Writes the built-in digits as Kaggle CSV files.
 
 Exit codes: 0 done, 1 failure, 2 usage error, 3 bad data or file, 4 non-finite loss or weights,
@@ -148,6 +149,9 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->group(group);
   lasts(app.add_flag("--fast-dev-run", options.fast_dev_run, "Three batches of everything, to see that it works"),
         "fast_dev_run")
+      ->group(group);
+  app.add_flag("--selftest", result.selftest,
+               "Check gradient, determinism and checkpoints on this processor, and end (exit code 1 when one fails)")
       ->group(group);
   lasts(app.add_option("--overfit", options.overfit, "Learn the first N rows by heart, a sanity check"), "overfit")
       ->option_text("N")

@@ -24,7 +24,7 @@ struct TrainArguments {
   int32_t threads = 0;  // 0: all cores
   int32_t views = 0;    // of each test row, besides itself
   std::string profile;  // "", "table" or "trace"
-  bool quiet = false, json = false;
+  bool quiet = false, json = false, selftest = false;
 };
 
 /// Reads the flags (without the program's name). Nothing where --help or --version was asked for, whose text is then

@@ -16,6 +16,7 @@
 #include "processor.h"
 #include "profiler.h"
 #include "run_folder.h"
+#include "self_test.h"
 #include "train_arguments.h"
 #include "trainer.h"
 
@@ -110,6 +111,27 @@ int export_digits(const TrainArguments& arguments, const kiln_model& model, cons
                                    train.rows, test.rows)
                     << std::flush;
   }
+  return 0;
+}
+
+int run_self_test(const TrainArguments& arguments, const kiln_model& model, const CommandEnvironment& environment) {
+  const bool passed =
+      self_test(model, environment.files, std::filesystem::temp_directory_path().string(),
+                thread_count(arguments.threads), [&](const SelfTestResult& result) {
+                  if (arguments.json) {
+                    environment.out << nlohmann::ordered_json{{"check", result.name},
+                                                              {"passed", result.passed},
+                                                              {"detail", result.detail},
+                                                              {"seconds", result.seconds}}
+                                           .dump()
+                                    << std::endl;
+                  } else if (!arguments.quiet) {
+                    environment.out << fmt::format("{:12} {:6} {} ({:.1f} s)\n", result.name,
+                                                   result.passed ? "passed" : "FAILED", result.detail, result.seconds)
+                                    << std::flush;
+                  }
+                });
+  if (!passed) throw Failure("the self-test failed on this processor: do not trust what is trained or predicted on it");
   return 0;
 }
 
@@ -352,6 +374,7 @@ class TrainingRun {
       }
     }
     const double seconds = seconds_since(start_);
+    result["weights_crc32"] = weights_checksum(final);
     result["seconds"] = seconds;
     result["run_folder"] = folder.path();
     result["model"] = arguments_.save.empty() ? folder.file("model.kiln") : arguments_.save;
@@ -365,9 +388,11 @@ class TrainingRun {
                           trainer.best_epoch());
     }
     text += fmt::format(
-        "\nFiles in {}: model.kiln (the trained model), best.kiln, last.kiln (to go on from), metrics.csv, "
+        "\nWeights: CRC-32 {}\nFiles in {}: model.kiln (the trained model), best.kiln, last.kiln (to go on from), "
+        "metrics.csv, "
         "arguments.json{}{}\n",
-        folder.path(), model_.svg && *model_.svg ? ", model.svg" : "", test.rows ? ", submission.csv" : "");
+        weights_checksum(final), folder.path(), model_.svg && *model_.svg ? ", model.svg" : "",
+        test.rows ? ", submission.csv" : "");
     if (!arguments_.save.empty()) text += fmt::format("Model: {}\n", arguments_.save);
     if (!arguments_.submission.empty()) text += fmt::format("Submission: {}\n", arguments_.submission);
     environment_.out << text << std::flush;
@@ -401,6 +426,7 @@ int train_command(const std::vector<std::string>& arguments, const kiln_model& m
     if (!parsed) return 0;
     require_processor(model);
     if (!parsed->export_digits.empty()) return export_digits(*parsed, model, environment);
+    if (parsed->selftest) return run_self_test(*parsed, model, environment);
     return TrainingRun(arguments, *parsed, model, environment).run();
   });
 }

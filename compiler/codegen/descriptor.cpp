@@ -26,6 +26,7 @@ class DescriptorBuilder {
       programs[model_.programs[p].name] = global(program(model_.programs[p], functions[p]));
     }
     const auto named = [&](const char* name) { return programs.count(name) ? programs.at(name) : null(); };
+    const Optimizer& optimizer = model_.graph.optimizer;
     llvm::Constant* model = structure({
         u32(KilnModelVersion),
         u32(static_cast<uint32_t>(parameters.size())),
@@ -41,11 +42,11 @@ class DescriptorBuilder {
         named("evaluate"),
         named("predict"),
         named("predict_one"),
-        f32(static_cast<float>(model_.graph.optimizer.learning_rate)),
+        f32(static_cast<float>(optimizer.learning_rate)),
         f32(static_cast<float>(model_.graph.validation_split)),
         u32(static_cast<uint32_t>(model_.graph.epochs)),
-        u32(0),
-        text(model_.graph.optimizer.name),
+        u32(optimizer.clip_value != 0 || optimizer.clip_norm != 0 || optimizer.global_clip_norm != 0 ? 1 : 0),
+        text(optimizer.name),
         text(model_.summary),
         text(model_.summary_json),
         text(model_.dot),

@@ -218,7 +218,7 @@ constexpr kiln_model model_of(const char* name, const char* fingerprint) {
           .learning_rate = 0.05F,
           .validation_split = 0.2F,
           .epochs = 5,
-          .reserved = 0,
+          .clips_gradients = 0,
           .optimizer = "momentum",
           .summary = "One dense layer",
           .summary_json = "{}",

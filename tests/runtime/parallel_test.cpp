@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "allocation_counter.h"
+#include "denormals.h"
 #include "program.h"
 
 namespace kiln {
@@ -155,6 +156,26 @@ int64_t threads_of_this_process() {
   int64_t threads = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/task")) ++threads;
   return threads;
+}
+
+// A product that is no normal number, as each task computes it, with and without flushing.
+TEST(ThreadPool, ComputesInTheCallersFloatingPointMode) {
+  ThreadPool pool(4);
+  const auto products = [&pool] {
+    std::vector<float> values(64);
+    pool.for_each(64, [&](int i) {
+      volatile float small = 1e-30F;
+      values[static_cast<size_t>(i)] = small * 1e-10F;
+    });
+    return values;
+  };
+  const float denormal = 1e-40F;
+  EXPECT_EQ(products(), std::vector<float>(64, denormal));
+  {
+    const FlushDenormals flush;
+    EXPECT_EQ(products(), std::vector<float>(64, 0));
+  }
+  EXPECT_EQ(products(), std::vector<float>(64, denormal));
 }
 
 TEST(ThreadPool, StartsItsThreadsAtTheBeginningOnly) {

@@ -95,7 +95,7 @@ TEST_F(CommandTest, TrainsValidatesPredictsAndSaysWhereEverythingIs) {
   std::istringstream lines(result.out);
   std::vector<std::string> text;
   for (std::string line; std::getline(lines, line);) text.push_back(line);
-  ASSERT_EQ(text.size(), 11u) << result.out;
+  ASSERT_EQ(text.size(), 12u) << result.out;
   EXPECT_EQ(text[0], "One dense layer");
   EXPECT_EQ(text[1], "Data: 100 rows of " + train_ + ": 80 to train on, the last 20 to validate on");
   EXPECT_EQ(text[2], "Test: 30 rows of " + test_ + ", labels known");
@@ -107,12 +107,13 @@ TEST_F(CommandTest, TrainsValidatesPredictsAndSaysWhereEverythingIs) {
   EXPECT_PRED2(matches, text[6], "Test accuracy: [0-9.]+% \\([0-9]+ of 30\\)");
   EXPECT_PRED2(matches, text[7],
                "Time: [0-9.]+s in all, 3 epochs, the best by val_loss \\([0-9.]+\\) being epoch [123]");
-  EXPECT_EQ(text[8],
+  EXPECT_EQ(text[8], "Weights: CRC-32 " + weights_checksum(load_checkpoint(model, model_)));
+  EXPECT_EQ(text[9],
             "Files in " + run_ +
                 ": model.kiln (the trained model), best.kiln, last.kiln (to go on from), metrics.csv, arguments.json, "
                 "model.svg, submission.csv");
-  EXPECT_EQ(text[9], "Model: " + model);
-  EXPECT_EQ(text[10], "Submission: " + submission);
+  EXPECT_EQ(text[10], "Model: " + model);
+  EXPECT_EQ(text[11], "Submission: " + submission);
 
   const nlohmann::json arguments = nlohmann::json::parse(read_file(run_ + "/arguments.json"));
   EXPECT_EQ(arguments["command"][0], "--train");

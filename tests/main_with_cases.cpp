@@ -1,4 +1,4 @@
-// The main of kiln_compiler_tests: GoogleTest's, and the options of random tests.
+// The main of test programs with random tests: GoogleTest's, and --cases, --seed and --case.
 #include <gtest/gtest.h>
 
 #include "support/case_options.h"
