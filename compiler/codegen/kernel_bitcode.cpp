@@ -74,7 +74,7 @@ std::string kernel_signature(const Program& program, const Kernel& kernel) {
   const auto number = [&](NodeId id) { return numbers.try_emplace(id, numbers.size()).first->second; };
   const auto type_of = [&](NodeId id) {
     const Type& type = program.graph.node(id).type;
-    return to_string(type.shape) + (type.element == ElementType::int32 ? "i" : "");
+    return to_string(type.shape) + to_string(type.element);
   };
   std::string text = fmt::format("{} {} {}\n", program.batch, program.lanes, to_string(program.precision));
   for (NodeId leaf : kernel.leaves) {

@@ -1,5 +1,6 @@
 #include "codegen/step.h"
 
+#include <HalideRuntime.h>
 #include <llvm/IR/IRBuilder.h>
 
 #include "lower/affine.h"
@@ -89,9 +90,14 @@ class StepBuilder {
       dim = new llvm::GlobalVariable(module_, array->getType(), true, llvm::GlobalValue::PrivateLinkage, array, "dims");
     }
     const auto null = llvm::ConstantPointerNull::get(pointer_);
-    const auto type = llvm::ConstantStruct::get(
-        llvm::cast<llvm::StructType>(buffer_->getElementType(4)),
-        {builder_.getInt8(node.type.element == ElementType::real ? 2 : 0), builder_.getInt8(32), builder_.getInt16(1)});
+    const ElementType element = node.type.element;
+    const halide_type_code_t code = element == ElementType::real   ? halide_type_float
+                                    : element == ElementType::bf16 ? halide_type_bfloat
+                                                                   : halide_type_int;
+    const auto type =
+        llvm::ConstantStruct::get(llvm::cast<llvm::StructType>(buffer_->getElementType(4)),
+                                  {builder_.getInt8(static_cast<uint8_t>(code)),
+                                   builder_.getInt8(element == ElementType::bf16 ? 16 : 32), builder_.getInt16(1)});
     return llvm::ConstantStruct::get(
         buffer_, {builder_.getInt64(0), null, null, builder_.getInt64(0), type, builder_.getInt32(rank), dim, null});
   }

@@ -16,6 +16,14 @@ std::string to_string(const Shape& shape) {
   return text;
 }
 
+const char* to_string(ElementType element) {
+  return element == ElementType::real ? "real" : element == ElementType::bf16 ? "bf16" : "int32";
+}
+
+int64_t byte_count(const Type& type, int64_t batch) {
+  return element_count(type.shape, batch) * (type.element == ElementType::bf16 ? 2 : 4);
+}
+
 int64_t element_count(const Shape& shape, int64_t batch) {
   int64_t count = 1;
   for (int64_t extent : shape) count *= extent == kBatch ? batch : extent;

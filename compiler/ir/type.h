@@ -14,8 +14,9 @@ inline constexpr int64_t kBatch = -1;
 /// dimension is innermost.
 using Shape = std::vector<int64_t>;
 
-/// `real` is f32 in a program and f64 in the reference evaluation; `int32` holds class labels.
-enum class ElementType { real, int32 };
+/// `real` is f32 in a program and f64 in the reference evaluation; `int32` holds class labels. `bf16` holds reals that
+/// are rounded to it: who reads one gets a real, and only memory is less.
+enum class ElementType { real, bf16, int32 };
 
 struct Type {
   Shape shape;
@@ -28,9 +29,13 @@ inline bool has_batch(const Shape& shape) { return !shape.empty() && shape.front
 
 /// "Nx3x3x64"; "scalar" for rank 0.
 std::string to_string(const Shape& shape);
+const char* to_string(ElementType element);
 
 /// Number of elements, with `batch` in place of the batch dimension.
 int64_t element_count(const Shape& shape, int64_t batch = 1);
+
+/// What a tensor takes in memory.
+int64_t byte_count(const Type& type, int64_t batch = 1);
 
 /// The shape with `batch` in place of the batch dimension.
 Shape with_batch(Shape shape, int64_t batch);

@@ -16,4 +16,8 @@ inline Halide::Expr from_bf16(const Halide::Expr& value) {
   return Halide::reinterpret<float>(Halide::cast<uint32_t>(Halide::reinterpret<uint16_t>(value)) << 16);
 }
 
+inline Halide::Expr rounded_to_bf16(const Halide::Expr& value) {
+  return Halide::cast(value.type(), from_bf16(to_bf16(Halide::cast<float>(value))));
+}
+
 }  // namespace kiln

@@ -82,7 +82,7 @@ class NamedOperands : public Operands {
   NamedOperands(const Graph& graph, const Node& node, int64_t lanes) : graph_(graph), node_(node), lanes_(lanes) {}
   Expr read(int operand, const Index& index) const override {
     const Type& type = graph_.node(node_.inputs.at(static_cast<size_t>(operand))).type;
-    const Halide::Type element = type.element == ElementType::real ? Halide::Float(64) : Halide::Int(32);
+    const Halide::Type element = type.element == ElementType::int32 ? Halide::Int(32) : Halide::Float(64);
     return ir::Call::make(element, std::to_string(operand), index, ir::Call::PureExtern);
   }
   const Shape& shape(int operand) const override {
@@ -629,6 +629,8 @@ struct Interpreter::Parts {
       }
     }
     std::copy_n(registers.data() + static_cast<size_t>(own.result) * kBlock, n, out);
+    if (node.type.element == ElementType::bf16)
+      for (size_t i = 0; i < n; ++i) out[i].real = bf16(out[i].real);
   }
 };
 
@@ -642,7 +644,7 @@ void Interpreter::store(NodeId id, const double* values) { parts_->memory[id] = 
 void Interpreter::forget() { parts_->memory.clear(); }
 
 std::vector<double> Interpreter::values(NodeId id, const Positions& at) const {
-  const bool real = parts_->graph.node(id).type.element == ElementType::real;
+  const bool real = parts_->graph.node(id).type.element != ElementType::int32;
   std::vector<double> result;
   result.reserve(at.count);
   std::vector<Slot> found(kBlock);

@@ -3,11 +3,27 @@
 #include <algorithm>
 
 #include "lower/affine.h"
+#include "lower/bf16.h"
 #include "ops/scalar.h"
 
 namespace kiln {
 
 using Halide::Expr;
+
+namespace {
+
+Halide::Type stored_type(ElementType element) {
+  switch (element) {
+    case ElementType::bf16:
+      return Halide::BFloat(16);
+    case ElementType::int32:
+      return Halide::Int(32);
+    default:
+      return Halide::Float(32);
+  }
+}
+
+}  // namespace
 
 /// Reads the operands of one node inside a kernel.
 class ExpressionOperands : public Operands {
@@ -33,8 +49,8 @@ KernelExpressions::KernelExpressions(const Program& program, const Kernel& kerne
     const Node& node = this->node(leaf);
     if (is_source(node) && node.type.shape.empty() && node.op == &scalar_operator) continue;
     const auto extents = storage_extents(node.type.shape, program.lanes);
-    const Halide::Type element = node.type.element == ElementType::real ? Halide::Float(32) : Halide::Int(32);
-    Halide::ImageParam image(element, static_cast<int>(extents.size()), fmt::format("b{}", leaf));
+    Halide::ImageParam image(stored_type(node.type.element), static_cast<int>(extents.size()),
+                             fmt::format("b{}", leaf));
     int stride = 1;
     for (size_t d = 0; d < extents.size(); ++d) {
       image.dim(static_cast<int>(d)).set_bounds(0, extents[d]).set_stride(stride);
@@ -60,7 +76,8 @@ Expr KernelExpressions::value(NodeId id, const Index& at) {
   if (const auto bound = bound_.find(id); bound != bound_.end()) return bound->second(at);
   const Node& node = this->node(id);
   if (const auto image = images_.find(id); image != images_.end()) {
-    return image->second(storage_order(at, has_batch(node.type.shape)));
+    const Expr element = image->second(storage_order(at, has_batch(node.type.shape)));
+    return node.type.element == ElementType::bf16 ? from_bf16(element) : element;
   }
   if (node.op == &scalar_operator) {
     const auto& name = std::get<std::string>(node.attributes.at("name"));
@@ -89,6 +106,7 @@ Expr KernelExpressions::value(NodeId id, const Index& at) {
       result = i == 0 ? element : combine(rule.fold, result, element);
     }
   }
+  if (node.type.element == ElementType::bf16) result = rounded_to_bf16(result);
   built_.emplace(std::move(key), std::pair{result, at});  // `at` keeps the pointers of the key alive
   return result;
 }

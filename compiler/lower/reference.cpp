@@ -91,11 +91,12 @@ Func define(const Graph& graph, const Node& node, const std::vector<Func>& funcs
     };
     const auto factor = [&](int operand, const std::vector<AffineIndex>& indices) {
       const Expr value = read(operand, indices);
-      return rounded ? Halide::cast<double>(from_bf16(to_bf16(Halide::cast<float>(value)))) : value;
+      return rounded ? rounded_to_bf16(value) : value;
     };
     f(order) += factor(0, c.left) * factor(1, c.right);
   } else if (definition.fold == Fold::none) {
-    f(order) = definition.value(operands, at, {});
+    const Expr value = definition.value(operands, at, {});
+    f(order) = node.type.element == ElementType::bf16 ? rounded_to_bf16(value) : value;
   } else {
     f(order) = identity(definition.fold, Halide::Float(64));
     Halide::RDom r = domain(definition.extents);
@@ -143,7 +144,7 @@ Reference::Reference(const Graph& graph, std::vector<NodeId> results, int64_t ba
                              : Expr(p.learning_rate);
     } else if (is_source(node)) {
       const auto extents = storage_extents(node.type.shape, batch);
-      const Halide::Type element = node.type.element == ElementType::real ? Halide::Float(64) : Halide::Int(32);
+      const Halide::Type element = node.type.element == ElementType::int32 ? Halide::Int(32) : Halide::Float(64);
       Halide::ImageParam image(element, static_cast<int>(extents.size()), fmt::format("source_{}", node.id));
       p.sources.emplace(node.id, image);
       f = image;
@@ -186,7 +187,7 @@ std::vector<std::vector<double>> Reference::run(const std::map<NodeId, std::vect
           fmt::format("reference: {} values for node {} of {}", given->second.size(), id, to_string(node.type.shape)));
     }
     size_t next = 0;
-    if (node.type.element == ElementType::real) {
+    if (node.type.element != ElementType::int32) {
       Halide::Buffer<double> buffer(extents);
       for_each_element(node.type.shape, p.batch,
                        [&](int64_t offset) { buffer.data()[offset] = given->second[next++]; });

@@ -6,7 +6,7 @@ namespace kiln {
 namespace {
 
 Type type(const Call& call) {
-  if (call.inputs[0].element != ElementType::int32) call.fail("the input must be int32; it is real already");
+  if (call.inputs[0].element == ElementType::real) call.fail("the input must be int32; it is real already");
   return {call.shape(0), ElementType::real};
 }
 
@@ -24,7 +24,7 @@ Sample sample(Choices& choices) {
 
 const Operator to_real_operator = {
     .name = "to_real",
-    .documentation = "int32 values as real numbers, element by element; in f32 exact up to 2^24.",
+    .documentation = "int32 (or bf16) values as real numbers, element by element; in f32 exact up to 2^24.",
     .type = type,
     .define = define,
     .sample = sample,

@@ -40,7 +40,7 @@ KernelCost cost(const Program& program, const Kernel& kernel) {
     total.flops += node_flops(program.graph, program.graph.node(id), program.batch);
   for (const auto* buffers : {&kernel.leaves, &kernel.roots}) {
     for (NodeId id : *buffers) {
-      total.bytes += 4.0 * static_cast<double>(element_count(program.graph.node(id).type.shape, program.batch));
+      total.bytes += static_cast<double>(byte_count(program.graph.node(id).type, program.batch));
     }
   }
   return total;

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "ops/contraction.h"
+#include "ops/to_bf16.h"
 #include "ops/transpose.h"
 #include "passes/rewrite.h"
 
@@ -26,13 +27,19 @@ bool is_long_dot(const Contraction& c, const Shape& weights) {
 }  // namespace
 
 Graph with_feature_weights(const Graph& graph) {
-  return rewrite(graph, [](Graph& next, const Node& node, const std::vector<Tensor>& inputs) -> Tensor {
+  return rewrite(graph, [&](Graph& next, const Node& node, const std::vector<Tensor>& inputs) -> Tensor {
     if (node.op != &contraction_operator || !has_batch(node.type.shape)) return copy_node(next, node, inputs);
     Contraction c = std::get<Contraction>(node.attributes.at("specification"));
     const int side = has_batch(inputs[0].shape()) ? 1 : 0;
     std::vector<AffineIndex>& indices = side == 0 ? c.left : c.right;
     const Shape& shape = inputs[side].shape();
-    if (has_batch(shape) || is_long_dot(c, shape)) return copy_node(next, node, inputs);
+    if (has_batch(shape)) return copy_node(next, node, inputs);
+    if (is_long_dot(c, shape)) {
+      if (graph.precision == Precision::f32 || shape[1] % (2 * kDotLanes) != 0) return copy_node(next, node, inputs);
+      std::vector<Tensor> operands = inputs;
+      operands[static_cast<size_t>(side)] = prepared(next, [&] { return to_bf16(inputs[static_cast<size_t>(side)]); });
+      return contraction(operands[0], operands[1], c);
+    }
 
     std::vector<int64_t> axes(shape.size());
     std::iota(axes.begin(), axes.end(), 0);
@@ -44,10 +51,8 @@ Graph with_feature_weights(const Graph& graph) {
     for (const int64_t axis : axes) permuted.push_back(indices[static_cast<size_t>(axis)]);
     indices = std::move(permuted);
     std::vector<Tensor> operands = inputs;
-    const Graph::Scope scope = *next.scope;
-    next.scope->role = Role::prepare;
-    operands[static_cast<size_t>(side)] = transpose(inputs[static_cast<size_t>(side)], {.axes = axes});
-    next.scope = scope;
+    operands[static_cast<size_t>(side)] =
+        prepared(next, [&] { return transpose(inputs[static_cast<size_t>(side)], {.axes = axes}); });
     return contraction(operands[0], operands[1], c);
   });
 }

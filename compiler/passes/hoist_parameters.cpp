@@ -69,16 +69,6 @@ class Hoister {
   }
 
  private:
-  /// What `build` makes of parameters, under the name of preparing.
-  template <class Build>
-  static Tensor prepared(Graph& next, Build build) {
-    const Graph::Scope scope = *next.scope;
-    next.scope->role = Role::prepare;
-    const Tensor result = build();
-    next.scope = scope;
-    return result;
-  }
-
   /// x + p.
   static Tensor shifted(Tensor x, Tensor p) {
     if (const auto inner = mixed(x.graph(), x.node()); inner && x.node().op == &add_operator) {

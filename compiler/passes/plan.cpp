@@ -232,7 +232,7 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
   for (const Node& node : graph.nodes) {
     if (node.op->define == nullptr && is_source(node) && !node.attributes.count("trainable") &&
         !node.type.shape.empty()) {
-      lifetimes[node.id] = {node.id, element_count(node.type.shape, program.lanes) * 4, 0, kernel_count};
+      lifetimes[node.id] = {node.id, byte_count(node.type, program.lanes), 0, kernel_count};
     }
   }
   program.placements.resize(graph.nodes.size());
@@ -240,7 +240,7 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
     for (NodeId root : program.kernels[k].roots) {
       if (in_place.count(root)) continue;
       const bool stays = k < program.prepared;
-      lifetimes[root] = {root, element_count(graph.node(root).type.shape, program.lanes) * 4, stays ? 0 : k,
+      lifetimes[root] = {root, byte_count(graph.node(root).type, program.lanes), stays ? 0 : k,
                          stays ? kernel_count : k};
     }
     for (NodeId leaf : program.kernels[k].leaves) {
@@ -323,7 +323,7 @@ void verify_updates(const Program& program, const StateLayout& state, const Fail
     ++writers[copy.state_offset];
     const auto entry = entries.find(copy.state_offset);
     if (entry == entries.end() || copy.bytes != entry->second->count * 4 ||
-        copy.bytes != element_count(graph.node(copy.from).type.shape) * 4)
+        copy.bytes != byte_count(graph.node(copy.from).type))
       fail(fmt::format("the copy of node {} does not fit a parameter", copy.from));
   }
   for (const Kernel& kernel : program.kernels) {
@@ -374,7 +374,7 @@ void verify(const Program& program, const StateLayout& state) {
   const auto touch = [&](NodeId id, int k) {
     const Placement& placement = program.placements[id];
     if (placement.kind != Placement::Kind::arena) return;
-    const int64_t bytes = element_count(graph.node(id).type.shape, program.lanes) * 4;
+    const int64_t bytes = byte_count(graph.node(id).type, program.lanes);
     if (placement.offset < 0 || placement.offset % kAlignment != 0 || placement.offset + bytes > program.arena_bytes) {
       fail(fmt::format("node {} lies outside the arena or is not aligned", id));
     }
@@ -405,7 +405,7 @@ void verify(const Program& program, const StateLayout& state) {
         span->second.first = -1, span->second.last = count;
       const Placement& placement = program.placements[root];
       if (placement.kind == Placement::Kind::state &&
-          placement.offset + element_count(graph.node(root).type.shape) * 4 > state.bytes) {
+          placement.offset + byte_count(graph.node(root).type) > state.bytes) {
         fail(fmt::format("node {} lies outside the state block", root));
       }
       if (placement.kind == Placement::Kind::state) overwritten.insert(placement.offset);

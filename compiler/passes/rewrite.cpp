@@ -50,6 +50,14 @@ Graph rewrite(const Graph& graph, const RewriteRule& rule) {
   return result;
 }
 
+Tensor prepared(Graph& result, const std::function<Tensor()>& build) {
+  const std::optional<Graph::Scope> scope = result.scope;
+  result.scope->role = Role::prepare;
+  const Tensor made = build();
+  result.scope = scope;
+  return made;
+}
+
 Graph without_dead_nodes(const Graph& graph) {
   std::vector<bool> live(graph.nodes.size(), false);
   for (const Output& output : graph.outputs) live[output.node] = true;

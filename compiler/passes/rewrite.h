@@ -14,6 +14,9 @@ Graph rewrite(const Graph& graph, const RewriteRule& rule);
 /// The node as it was, on new inputs.
 Tensor copy_node(Graph& result, const Node& node, const std::vector<Tensor>& inputs);
 
+/// What `build` makes of parameters, in the role of preparing: once for all rows.
+Tensor prepared(Graph& result, const std::function<Tensor()>& build);
+
 /// Drops the nodes that no output, metric, update or loss depends on.
 Graph without_dead_nodes(const Graph& graph);
 

@@ -1,6 +1,7 @@
 #include "schedule/recipe.h"
 
 #include "lower/affine.h"
+#include "lower/bf16.h"
 #include "schedule/dot_product.h"
 #include "schedule/winograd.h"
 
@@ -117,7 +118,11 @@ Loops loops_of(const Shape& shape, int64_t lanes) {
 Func define_output(KernelExpressions& kernel, const Loops& loops) {
   const size_t count = kernel.kernel().roots.size() - kernel.kernel().row_sums.size();
   std::vector<Expr> values;
-  for (size_t i = 0; i < count; ++i) values.push_back(kernel.value(kernel.kernel().roots[i], loops.at));
+  for (size_t i = 0; i < count; ++i) {
+    const NodeId root = kernel.kernel().roots[i];
+    const Expr value = kernel.value(root, loops.at);
+    values.push_back(kernel.node(root).type.element == ElementType::bf16 ? to_bf16(value) : value);
+  }
   Func output("output");
   if (values.size() == 1)
     output(loops.storage) = values[0];

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "lower/affine.h"
+#include "lower/bf16.h"
 #include "passes/feature_weights.h"
 #include "schedule/recipe.h"
 
@@ -132,7 +133,8 @@ Recipe features(KernelExpressions& kernel, NodeId anchor, const Machine& machine
   const size_t v = std::min(next_dimension(loops, 1), rank - 1), p = next_dimension(loops, v + 1);
   const bool tiled = p < rank;
   const int width = std::min(loops.extents[v], machine.vector);
-  const Tile standard = cheapest_tile(tile_count(loops.extents[v], width), tiled ? loops.extents[p] : 1, window, machine);
+  const Tile standard =
+      cheapest_tile(tile_count(loops.extents[v], width), tiled ? loops.extents[p] : 1, window, machine);
   const int vectors = knobs.choose("vectors", range(1, std::min(loops.extents[v] / width, 8)),
                                    std::min(standard.vectors, loops.extents[v] / width));
   const int tile =
@@ -211,15 +213,28 @@ Recipe dots(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Kn
   const int tile = knobs.choose("tile", range(1, std::min(units, machine.accumulators)),
                                 divisor(units, kUnits) >= 4 ? divisor(units, kUnits) : std::min(units, kUnits));
 
+  // Weights in bf16 are multiplied in pairs, by the instruction that mixed precision is for.
+  const std::vector<NodeId>& leaves = kernel.kernel().leaves;
+  const bool paired = kernel.node(node.inputs[weights]).type.element == ElementType::bf16 &&
+                      std::count(leaves.begin(), leaves.end(), node.inputs[weights]) > 0 &&
+                      knobs.choose("products", {"bf16", "f32"}, "bf16") == "bf16";
   const Var lane("lane");
   std::vector<int> widths;
-  for (int width = static_cast<int>(kDotLanes); width <= 64 && inputs % width == 0; width *= 2) widths.push_back(width);
+  for (int width = static_cast<int>(kDotLanes); width <= 64 && inputs % (paired ? 2 * width : width) == 0; width *= 2)
+    widths.push_back(width);
   const int lanes = knobs.choose("lanes", widths, widths.front());
-  const RDom r(0, inputs / lanes), q(0, lanes);
-  const Expr at = lane + lanes * r;
-  Func acc("acc"), sum("sum");
+  const int step = paired ? 2 * lanes : lanes;
+  const RDom r = paired ? RDom(0, 2, 0, inputs / step) : RDom(0, inputs / step), q(0, lanes);
+  Func acc("acc"), sum("sum"), rounded("rounded");
   acc(lane, u) = 0.f;
-  acc(lane, u) += kernel.value(node.inputs[weights], {u, at}) * kernel.value(node.inputs[1 - weights], {Expr(0), at});
+  if (paired) {
+    const Expr at = 2 * lane + r[0] + step * r[1];
+    rounded(lane) = to_bf16(kernel.value(node.inputs[1 - weights], {Expr(0), lane}));
+    acc(lane, u) += Halide::cast<float>(kernel.image(node.inputs[weights])(at, u)) * Halide::cast<float>(rounded(at));
+  } else {
+    const Expr at = lane + step * r;
+    acc(lane, u) += kernel.value(node.inputs[weights], {u, at}) * kernel.value(node.inputs[1 - weights], {Expr(0), at});
+  }
   sum(n, u) = 0.f;
   sum(n, u) += acc(q, u);
   bind_to(kernel, anchor, sum);
@@ -230,7 +245,13 @@ Recipe dots(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Kn
   sum.compute_at(output, uo).unroll(u);
   sum.update().reorder(q.x, n, u).atomic().vectorize(q.x).unroll(u);
   acc.compute_at(output, uo).vectorize(lane, machine.vector).unroll(lane).unroll(u);
-  acc.update().reorder(lane, u, r.x).vectorize(lane, machine.vector).unroll(lane).unroll(u);
+  if (paired) {
+    acc.update().reorder(r.x, lane, u, r.y).atomic().vectorize(r.x);
+    rounded.compute_root().vectorize(lane, machine.vector);
+  } else {
+    acc.update().reorder(lane, u, r.x);
+  }
+  acc.update().vectorize(lane, machine.vector).unroll(lane).unroll(u);
   const int tiles = tile_count(units, tile);
   if (knobs.choose("parallel", {"none", "tiles"}, worth_threads(kernel) ? "tiles" : "none") == "tiles") {
     const int task = knobs.choose("tiles_per_task", divisors(tiles, tiles), divisor(tiles, tiles / kDenseTasks));

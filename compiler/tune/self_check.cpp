@@ -65,11 +65,14 @@ class ProgramCheck {
  private:
   float uniform() { return static_cast<float>(random_() >> 8) * 0x1p-24F; }
 
-  float* address(NodeId id) {
+  template <class Element>
+  Element* address(NodeId id) {
     const Placement& placement = program_.placements[static_cast<size_t>(id)];
     uint8_t* base = placement.kind == Placement::Kind::state ? state_.data() : arena_.data();
-    return reinterpret_cast<float*>(base + placement.offset);
+    return reinterpret_cast<Element*>(base + placement.offset);
   }
+
+  static float from_bf16(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 
   /// Elements of a result in rows that hold data.
   Positions some_positions(const Shape& shape, int64_t wanted) {
@@ -91,7 +94,8 @@ class ProgramCheck {
     int64_t offset = 0;
     for (size_t d = batched ? 1 : 0; d < shape.size(); ++d) offset = offset * shape[d] + positions.at[d][i];
     if (batched) offset = offset * program_.lanes + positions.at[0][i];
-    return address(root)[offset];
+    if (program_.graph.node(root).type.element == ElementType::bf16) return from_bf16(address<uint16_t>(root)[offset]);
+    return address<float>(root)[offset];
   }
 
   void check(const Kernel& kernel, const kiln_kernel& compiled) {
@@ -110,18 +114,23 @@ class ProgramCheck {
     Interpreter exact(graph, options);
     options.single = true;
     Interpreter single(graph, options);
-    std::vector<std::vector<float>> old_values;  // of what the kernel overwrites
+    std::vector<std::vector<float>> copies;  // of what the kernel overwrites, and of bf16 as f32
     for (const NodeId leaf : kernel.leaves) {
       const Node& node = graph.node(leaf);
       if (node.op == &scalar_operator) continue;
-      const float* values = address(leaf);
+      const auto* values = address<float>(leaf);
       if (program_.placements[static_cast<size_t>(leaf)].kind == Placement::Kind::state) {
         const bool overwritten = std::any_of(kernel.roots.begin(), kernel.roots.end(),
-                                             [&](NodeId root) { return address(root) == address(leaf); });
-        if (overwritten) values = old_values.emplace_back(values, values + element_count(node.type.shape)).data();
+                                             [&](NodeId root) { return address<float>(root) == values; });
+        if (overwritten) values = copies.emplace_back(values, values + element_count(node.type.shape)).data();
+      }
+      if (node.type.element == ElementType::bf16) {
+        std::vector<float>& copy = copies.emplace_back(element_count(node.type.shape, program_.lanes));
+        std::transform(address<uint16_t>(leaf), address<uint16_t>(leaf) + copy.size(), copy.begin(), from_bf16);
+        values = copy.data();
       }
       for (Interpreter* interpreter : {&exact, &single}) {
-        if (node.type.element == ElementType::real)
+        if (node.type.element != ElementType::int32)
           interpreter->store(leaf, values);
         else
           interpreter->store(leaf, reinterpret_cast<const int32_t*>(values));

@@ -126,6 +126,27 @@ TEST(MixedPrecision, EveryScheduleComputesTheSame) {
     check(convolutional(64), "predict", request);
 }
 
+TEST(MixedPrecision, OneRowReadsWeightsOfHalfTheSize) {
+  const Model model = build_model(convolutional(64));
+  const Program& program = *std::find_if(model.programs.begin(), model.programs.end(),
+                                         [](const Program& p) { return p.name == "predict_one"; });
+  std::map<std::string, Type> weights;
+  for (const Kernel& kernel : program.kernels) {
+    const Node& anchor = program.graph.node(kernel.anchors[0]);
+    if (anchor.inputs.size() > 1) weights[kernel.name] = program.graph.node(anchor.inputs[1]).type;
+  }
+  EXPECT_EQ(weights["dense.forward"], (Type{{200, 288}, ElementType::bf16}));
+  EXPECT_EQ(byte_count(weights["dense.forward"]), 200 * 288 * 2);
+  EXPECT_EQ(weights["dense_1.forward"].element, ElementType::real);  // 200 inputs are no whole vectors of pairs
+  for (const char* request :
+       {"predict_one/dense.forward:products=bf16", "dense.forward:products=f32",
+        "predict_one/dense.forward:tile=3,lanes=16", "dense.forward:parallel=tiles,tiles_per_task=5"}) {
+    const Model scheduled = with_schedules(model, {parse_schedule_request(request, "test")}, kernel_target("host"));
+    for (const Difference& difference : compare_with_reference(scheduled, "predict_one", 1, 7))
+      EXPECT_LE(difference.error, kTolerance) << request << ": " << difference.name;
+  }
+}
+
 TEST(MixedPrecision, IsRefusedWhereTheProcessorHasNoDotProducts) {
   const std::string target = kernel_target("x86-64-linux-avx2-fma");
   try {

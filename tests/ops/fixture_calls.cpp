@@ -188,6 +188,7 @@ const std::map<std::string, FixtureBuild>& fixture_calls() {
       {"stop_gradient", unary(stop_gradient)},
       {"subtract", binary(subtract)},
       {"tanh", unary(tanh)},
+      {"to_bf16", unary(to_bf16)},
       {"to_real", unary(to_real)},
       {"transpose", [](const FixtureCall& c) { return transpose(c.input("x"), {.axes = c.attributes.at("axes")}); }},
       {"where_positive", [](const FixtureCall& c) { return where_positive(c.input("c"), c.input("a"), c.input("b")); }},

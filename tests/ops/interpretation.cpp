@@ -21,7 +21,7 @@ Values reordered(const Values& values, const Shape& shape, int64_t batch, bool t
 
 void Interpretation::store(NodeId id, Values values) {
   Stored& stored = stored_[id];
-  if (graph_.node(id).type.element == ElementType::real) {
+  if (graph_.node(id).type.element != ElementType::int32) {
     stored.reals = std::move(values);
     interpreter_->store(id, stored.reals.data());
   } else {

@@ -7,6 +7,7 @@
 
 #include "ops/input.h"
 #include "ops/parameter.h"
+#include "ops/to_real.h"
 
 namespace kiln::testing {
 namespace {
@@ -78,7 +79,8 @@ RandomCall random_call(const Operator& op, Choices& choices, CallSize size, uint
     inputs.push_back(has_batch(type.shape) ? input(call.graph, name, type, Location::here())
                                            : parameter(call.graph, name, type.shape, zeros(), true, Location::here()));
   }
-  call.graph.output("y", call.sample.build(inputs));
+  const Tensor y = call.sample.build(inputs);
+  call.graph.output("y", y.node().type.element == ElementType::bf16 ? to_real(y) : y);  // programs give reals
   return call;
 }
 
