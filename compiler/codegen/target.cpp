@@ -42,6 +42,14 @@ constexpr Target::Feature kProcessorFeatures[] = {
 constexpr Target::Feature kConventions[] = {Target::NoRuntime, Target::NoAsserts, Target::NoBoundsQuery,
                                             Target::UserContext};
 
+/// Instrumentation for a program that is linked with that sanitizer's runtime (`./run sanitize`).
+constexpr Target::Feature kSanitizers[] = {Target::ASAN, Target::TSAN};
+
+template <size_t count>
+bool is_among(const Target::Feature (&features)[count], Target::Feature feature) {
+  return std::find(std::begin(features), std::end(features), feature) != std::end(features);
+}
+
 [[noreturn]] void refuse(const std::string& requested, const std::string& problem) {
   std::string names = "host";
   for (const auto& [name, target] : kShortNames) names += fmt::format(", {}", name);
@@ -51,9 +59,7 @@ constexpr Target::Feature kConventions[] = {Target::NoRuntime, Target::NoAsserts
 }
 
 bool usable(Target::Feature feature) {
-  return std::find(std::begin(kProcessorFeatures), std::end(kProcessorFeatures), feature) !=
-             std::end(kProcessorFeatures) ||
-         std::find(std::begin(kConventions), std::end(kConventions), feature) != std::end(kConventions);
+  return is_among(kProcessorFeatures, feature) || is_among(kConventions, feature) || is_among(kSanitizers, feature);
 }
 
 auto feature_count(const std::string& target) {

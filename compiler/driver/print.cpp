@@ -18,8 +18,8 @@ std::string print_call(const Node& node) {
 std::string print_node(const Node& node) {
   return fmt::format("%{} = {} : {}{}{}  # {}.{}, {}:{}\n", node.id, print_call(node), to_string(node.type.shape),
                      node.type.element == ElementType::real ? "" : " ",
-                     node.type.element == ElementType::real ? "" : to_string(node.type.element), node.layer, to_string(node.role),
-                     node.location.file, node.location.line);
+                     node.type.element == ElementType::real ? "" : to_string(node.type.element), node.layer,
+                     to_string(node.role), node.location.file, node.location.line);
 }
 
 }  // namespace
