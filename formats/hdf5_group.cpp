@@ -11,6 +11,8 @@
 namespace kiln {
 namespace {
 
+// Of files in memory: one that cannot be on disk, where the library would look for it all the same.
+constexpr const char* kNoFile = "/dev/null/in_memory.h5";
 constexpr int kDepthLimit = 16;
 constexpr size_t kObjectLimit = 100'000;
 constexpr size_t kHeaderLimit = 64'512;  // HDF5_OBJECT_HEADER_LIMIT of Keras
@@ -266,7 +268,7 @@ std::string write_hdf5(const Hdf5Group& root) {
   H5Pset_fapl_core(access, 1 << 20, false);  // in memory only
   const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
   H5Pset_obj_track_times(creation, false);
-  const Handle file(H5Fcreate("model.h5", H5F_ACC_TRUNC, creation, access), H5Fclose);
+  const Handle file(H5Fcreate(kNoFile, H5F_ACC_TRUNC, creation, access), H5Fclose);
   check(file.ok(), "a file in memory");
   write_group(file, root);
   check(H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0, "a file in memory");
@@ -285,7 +287,7 @@ Hdf5Group read_hdf5(const std::string& bytes, const std::string& origin) {
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_fapl_core(access, 1 << 20, false);
   H5Pset_file_image(access, const_cast<char*>(bytes.data()), bytes.size());  // which it copies
-  const Handle file(H5Fopen("model.h5", H5F_ACC_RDONLY, access), H5Fclose);
+  const Handle file(H5Fopen(kNoFile, H5F_ACC_RDONLY, access), H5Fclose);
   if (!file.ok()) throw DataError(origin + ": is a damaged HDF5 file, or was cut off");
   const Handle root(H5Gopen2(file, "/", H5P_DEFAULT), H5Gclose);
   if (!root.ok()) throw DataError(origin + ": is a damaged HDF5 file, or was cut off");

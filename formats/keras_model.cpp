@@ -223,7 +223,7 @@ std::optional<json> activation(const std::string& class_name, const json& config
     return value.is_number() ? value.get<double>() : otherwise;
   };
   const auto leaky = [](double slope) {
-    return slope == 0 ? json{{"function", "relu"}} : json{{"function", "leaky_relu"}, {"negative_slope", slope}};
+    return slope == 0 ? json{{"activation", "relu"}} : json{{"activation", "leaky_relu"}, {"negative_slope", slope}};
   };
   if (class_name == "ReLU") {
     json result = leaky(number("negative_slope", 0));
@@ -232,8 +232,8 @@ std::optional<json> activation(const std::string& class_name, const json& config
     return result;
   }
   if (class_name == "LeakyReLU") return leaky(number("negative_slope", number("alpha", 0.3)));
-  if (class_name == "ELU") return json{{"function", "elu"}, {"alpha", number("alpha", 1)}};
-  if (class_name == "Softmax") return json{{"function", "softmax"}};
+  if (class_name == "ELU") return json{{"activation", "elu"}, {"alpha", number("alpha", 1)}};
+  if (class_name == "Softmax") return json{{"activation", "softmax"}};
   if (class_name != "Activation") return std::nullopt;
   json name = config.value("activation", json());
   json inner = json::object();
@@ -242,13 +242,13 @@ std::optional<json> activation(const std::string& class_name, const json& config
     name = inner.is_string() ? inner : name.value("class_name", json());
     if (!inner.is_object()) inner = json::object();
   }
-  if (!name.is_string()) return json{{"function", name}};
+  if (!name.is_string()) return json{{"activation", name}};
   std::string function = name.get<std::string>();
   if (function == "leaky_relu") return leaky(inner.value("negative_slope", 0.2));
   if (function == "LeakyReLU" || function == "ReLU" || function == "ELU" || function == "Softmax")
     return activation(function, inner);
-  if (function == "elu") return json{{"function", "elu"}, {"alpha", inner.value("alpha", 1.0)}};
-  return json{{"function", function}};
+  if (function == "elu") return json{{"activation", "elu"}, {"alpha", inner.value("alpha", 1.0)}};
+  return json{{"activation", function}};
 }
 
 /// One number or several as `count` of them.
@@ -435,7 +435,7 @@ class Matcher {
 
   static std::string described(const std::string& class_name, const json& config) {
     const auto function = activation(class_name, config);
-    return function ? "the activation " + text(function->at("function")) : class_name;
+    return function ? "the activation " + text(function->at("activation")) : class_name;
   }
 
   std::map<std::string, const KerasLayer*> ours_;

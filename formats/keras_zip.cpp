@@ -135,6 +135,7 @@ std::string write_keras(const KerasModel& model) {
 }
 
 KerasModel read_keras(const std::string& bytes, const std::string& origin) {
+  if (!bytes.starts_with("PK")) refuse(origin, "is no zip archive, or a damaged one: it is no Keras model");
   zip_error_t error;
   zip_error_init(&error);
   zip_source_t* source = zip_source_buffer_create(bytes.data(), bytes.size(), 0, &error);

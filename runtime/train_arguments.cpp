@@ -175,6 +175,10 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
                  "Also write the trained model to this file: .kiln, Keras's .h5 or .keras, .safetensors")
       ->option_text("FILE")
       ->group(group);
+  app.add_option("--tensorboard", result.tensorboard,
+                 "Write curves, distributions of the weights and the graph to this folder, for TensorBoard")
+      ->option_text("DIR")
+      ->group(group);
   app.add_option("--views", result.views,
                  "Predict the test rows from N more views of each, distorted as by --augment at half its strength")
       ->option_text("N")

@@ -11,6 +11,7 @@
 #include "data/csv.h"
 #include "data/synthetic_digits.h"
 #include "error.h"
+#include "event_file.h"
 #include "model_file.h"
 #include "model_inputs.h"
 #include "predictor.h"
@@ -283,6 +284,11 @@ class TrainingRun {
   bool train(Trainer& trainer, RunFolder& folder) {
     const std::string last = folder.file("last.kiln");
     Progress progress(environment_.out, environment_.style);
+    std::optional<EventFile> events;
+    if (!arguments_.tensorboard.empty()) {
+      events.emplace(environment_.files, arguments_.tensorboard);
+      events->write_graph(model_);
+    }
     const bool save_each = trainer.options().overfit == 0;  // learning by heart has hundreds of tiny epochs
     bool saved = false;
     const auto note = [&](const std::string& text) {
@@ -314,6 +320,7 @@ class TrainingRun {
           }
           if (arguments_.json) print_epoch(trainer, seconds);
           folder.append_metrics(trainer.epoch(), seconds, trainer.rate(), trainer.values());
+          if (events) write_events(trainer, *events);
           if (trainer.improved() && (save_each || trainer.done())) {
             save_checkpoint(environment_.files, folder.file("best.kiln"), model_, trainer.model(trainer.weights()));
           }
@@ -338,6 +345,18 @@ class TrainingRun {
       throw NonFiniteError(fmt::format("{}; {}", error.what(), state));
     }
     return true;
+  }
+
+  void write_events(const Trainer& trainer, EventFile& events) const {
+    MetricValues scalars = trainer.values();
+    scalars.emplace_back("learning_rate", trainer.rate());
+    events.write_scalars(trainer.epoch(), scalars);
+    for (int i = 0; i < model_.parameter_count; ++i) {
+      const kiln_parameter& p = model_.parameters[i];
+      if (p.kind != KILN_TRAINABLE) continue;
+      events.write_histogram(trainer.epoch(), p.name,
+                             {reinterpret_cast<const float*>(trainer.weights() + p.offset), p.count});
+    }
   }
 
   void print_epoch(const Trainer& trainer, double seconds) const {

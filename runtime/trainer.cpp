@@ -325,7 +325,7 @@ Checkpoint Trainer::checkpoint() const {
                      {"rate_factor", rate_factor_},
                      {"steps_before", steps_before_},
                      {"steps", steps_before_ + epoch_ * epoch_steps_ + step_},
-                     {"learning_rate", scalars().learning_rate}};
+                     {"learning_rate", rate_ > 0 ? rate_ : options_.learning_rate}};
   return result;
 }
 

@@ -78,19 +78,6 @@ def goes_on(before, train_csv, steps, after):
         close(ours.numpy(), other.numpy(), tolerance, ours.path)
 
 
-def train_and_save(model_file, train_csv, folder):
-    """Keras goes on with Kiln's model and saves it as its own, in both formats, and what it predicts."""
-    import keras
-    import numpy as np
-
-    model = keras.models.load_model(model_file)
-    x, y = images(train_csv, 256)
-    model.fit(x, y, batch_size=64, epochs=1, verbose=0)
-    model.save(f"{folder}/theirs.keras")
-    model.save(f"{folder}/theirs.h5")
-    np.save(f"{folder}/theirs.npy", model.predict(x, verbose=0))
-
-
 def same_as_saved(folder, probabilities_csv):
     import numpy as np
 
@@ -137,6 +124,57 @@ def original(folder, train_csv):
     keras.Sequential([keras.Input((28, 28, 1)), l.Flatten(), l.Dense(10, activation="softmax")]).save(
         f"{folder}/small.h5"
     )
+
+
+def hostile(model_file, folder):
+    """Files that are valid HDF5 and reach for what is not theirs, or claim what they do not have."""
+    import shutil
+
+    import h5py
+    import numpy as np
+
+    def variant(name, change):
+        shutil.copy(model_file, f"{folder}/{name}.h5")
+        with h5py.File(f"{folder}/{name}.h5", "a") as file:
+            change(file, file["model_weights/conv2d/conv2d"])
+
+    def replace(layer, *arguments, **keywords):
+        del layer["bias"]
+        layer.create_dataset("bias", *arguments, **keywords)
+
+    def link(value):
+        def change(file, layer):
+            del layer["bias"]
+            layer["bias"] = value
+
+        return change
+
+    def deep(file, layer):
+        for _ in range(30):
+            layer = layer.create_group("g")
+
+    def virtual(file, layer):
+        layout = h5py.VirtualLayout(shape=(32,), dtype="f4")
+        layout[:] = h5py.VirtualSource("/etc/passwd", "x", shape=(32,))
+        del layer["bias"]
+        layer.create_virtual_dataset("bias", layout)
+
+    def circle(file, layer):
+        layer["again"] = file["model_weights"]
+
+    variant("soft", link(h5py.SoftLink("/model_weights/dense/dense/bias")))
+    variant("external_link", link(h5py.ExternalLink("/etc/passwd", "/x")))
+    variant("external_data", lambda f, l: replace(l, shape=(32,), dtype="f4", external=[("/etc/passwd", 0, 128)]))
+    variant("virtual", virtual)
+    variant("compressed", lambda f, l: replace(l, data=np.zeros(32, "f4"), compression="gzip"))
+    variant("huge", lambda f, l: replace(l, shape=(1 << 40,), dtype="f4", chunks=(1 << 20,)))
+    variant("strings", lambda f, l: replace(l, data=[b"x"] * 32))
+    variant("long", lambda f, l: replace(l, data=np.zeros(33, "f4")))
+    variant("nan", lambda f, l: replace(l, data=np.full(32, np.nan, "f4")))
+    variant("deep", deep)
+    variant("circle", circle)
+    variant("json", lambda f, l: f.attrs.__setitem__("model_config", "[" * 100_000))
+    variant("unknown", lambda f, l: f.attrs.__setitem__("model_config", '{"class_name": "Subclassed", "config": {}}'))
 
 
 def safetensors(file, other):
