@@ -60,6 +60,14 @@ function(kiln_add_graph name file)
       add_executable(${name}_${tool} ${linked_model} ${object})
       add_dependencies(${name}_${tool} ${name}_object)
       target_link_libraries(${name}_${tool} PRIVATE Kiln::${tool}_main)
+      # They run it for other tools' files, from their own folder.
+      if(TARGET kiln_convert)
+        add_dependencies(${name}_${tool} kiln_convert)
+      elseif(TARGET Kiln::convert)
+        add_custom_command(TARGET ${name}_${tool} POST_BUILD VERBATIM
+                           COMMAND ${CMAKE_COMMAND} -E copy_if_different $<TARGET_FILE:Kiln::convert>
+                                   $<TARGET_FILE_DIR:${name}_${tool}>)
+      endif()
     endif()
   endforeach()
 endfunction()

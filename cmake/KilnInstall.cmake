@@ -9,6 +9,7 @@ foreach(tool compile train predict)
   endif()
 endforeach()
 install(TARGETS ${installed} EXPORT KilnTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS kiln_convert EXPORT KilnTargets RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(EXPORT KilnTargets NAMESPACE Kiln:: DESTINATION ${package_dir})
 
 # What graph files include; compiler/ops/ has one more header a stage of the compiler, which does no harm.

@@ -57,23 +57,32 @@ std::string weights_checksum(const Checkpoint& checkpoint) {
   return fmt::format("{:08x}", checksum(0, view(checkpoint.weights)));
 }
 
-void save_checkpoint(FileSystem& files, const std::string& path, const kiln_model& model,
-                     const Checkpoint& checkpoint) {
+namespace {
+
+nlohmann::json header_of(const kiln_model& model, const Checkpoint& checkpoint) {
   nlohmann::json header = {{"graph", model.name},
                            {"fingerprint", model.fingerprint},
                            {"compiler", model.compiler},
                            {"progress", checkpoint.progress}};
-  for (const char* name : kRegions) header["regions"][name] = region(checkpoint, name).size();
   nlohmann::json& parameters = header["parameters"] = nlohmann::json::array();
   for (int i = 0; i < model.parameter_count; ++i) {
     const kiln_parameter& p = model.parameters[i];
     parameters.push_back(
         {{"name", p.name}, {"shape", std::vector<int64_t>(p.shape, p.shape + p.rank)}, {"offset", p.offset}});
   }
-  const std::string text = header.dump();
+  if (model.structure && *model.structure) header["structure"] = nlohmann::json::parse(model.structure);
+  return header;
+}
+
+/// The file in pieces: views of `head`, which is filled in, and of the regions.
+std::vector<std::string_view> file_pieces(const std::string& path, nlohmann::json header, const Checkpoint& checkpoint,
+                                          std::string& head) {
+  for (const char* name : kRegions) header["regions"][name] = region(checkpoint, name).size();
+  std::string text = header.dump();
+  if (text.size() > kHeaderLimit && header.erase("structure") > 0) text = header.dump();  // only exports need it
   if (text.size() > kHeaderLimit)
     throw Failure(fmt::format("{}: the header would have {} bytes, more than {}", path, text.size(), kHeaderLimit));
-  std::string head(padded(kPreamble + text.size()), '\0');
+  head.assign(padded(kPreamble + text.size()), '\0');
   std::memcpy(head.data(), kMagic.data(), kMagic.size());
   put_number(head, 8, kVersion);
   put_number<uint64_t>(head, kChecked, text.size());
@@ -89,11 +98,48 @@ void save_checkpoint(FileSystem& files, const std::string& path, const kiln_mode
   uint32_t sum = checksum(0, std::string_view(head).substr(kChecked));
   for (size_t i = 1; i < pieces.size(); ++i) sum = checksum(sum, pieces[i]);
   put_number(head, 12, sum);
-  write_atomically(files, path, pieces);
+  return pieces;
 }
 
-Checkpoint load_checkpoint(const std::string& path, const kiln_model& model) {
-  const std::string bytes = read_file(path);
+std::string joined(const std::vector<std::string_view>& pieces) {
+  std::string result;
+  size_t size = 0;
+  for (const std::string_view piece : pieces) size += piece.size();
+  result.reserve(size);
+  for (const std::string_view piece : pieces) result += piece;
+  return result;
+}
+
+}  // namespace
+
+void save_checkpoint(FileSystem& files, const std::string& path, const kiln_model& model,
+                     const Checkpoint& checkpoint) {
+  std::string head;
+  write_atomically(files, path, file_pieces(path, header_of(model, checkpoint), checkpoint, head));
+}
+
+std::string checkpoint_bytes(const kiln_model& model, const Checkpoint& checkpoint) {
+  std::string head;
+  return joined(file_pieces(model.name, header_of(model, checkpoint), checkpoint, head));
+}
+
+std::string kiln_file_bytes(const KilnFile& file) {
+  nlohmann::json header = file.header;
+  header["progress"] = file.checkpoint.progress;
+  std::string head;
+  return joined(file_pieces("-", std::move(header), file.checkpoint, head));
+}
+
+namespace {
+
+/// The header and each region's size, and where the first one begins.
+struct Layout {
+  nlohmann::json header;
+  std::vector<uint64_t> sizes;
+  uint64_t begin = 0;
+};
+
+Layout parse_layout(const std::string& bytes, const std::string& path) {
   const auto refuse = [&](const std::string& message) { throw DataError(path + ": " + message); };
   if (bytes.size() < kPreamble || std::string_view(bytes).substr(0, 8) != kMagic)
     refuse("is no Kiln file: it does not begin with KILNFILE");
@@ -109,16 +155,51 @@ Checkpoint load_checkpoint(const std::string& path, const kiln_model& model) {
   if (expected != found)
     refuse(fmt::format("checksum is {:08x}, expected {:08x}; the file is damaged or was cut off", found, expected));
 
-  const nlohmann::json header = nlohmann::json::parse(
-      bytes.begin() + kPreamble, bytes.begin() + static_cast<int64_t>(kPreamble + length), nullptr, false);
-  Checkpoint checkpoint;
-  std::string graph, fingerprint;
-  std::vector<uint64_t> sizes;
+  Layout layout;
+  layout.header = nlohmann::json::parse(bytes.begin() + kPreamble,
+                                        bytes.begin() + static_cast<int64_t>(kPreamble + length), nullptr, false);
+  layout.begin = padded(kPreamble + length);
   try {
-    graph = header.at("graph").get<std::string>();
-    fingerprint = header.at("fingerprint").get<std::string>();
-    checkpoint.progress = header.at("progress");
-    for (const char* name : kRegions) sizes.push_back(header.at("regions").at(name).get<uint64_t>());
+    layout.header.at("progress");
+    for (const char* name : kRegions) layout.sizes.push_back(layout.header.at("regions").at(name).get<uint64_t>());
+  } catch (const nlohmann::json::exception& error) {
+    refuse(fmt::format("its header is not what it should be ({})", error.what()));
+  }
+  return layout;
+}
+
+Checkpoint read_regions(const Layout& layout, const std::string& bytes, const std::string& path) {
+  const auto refuse = [&](const std::string& message) { throw DataError(path + ": " + message); };
+  Checkpoint checkpoint;
+  checkpoint.progress = layout.header.at("progress");
+  uint64_t offset = layout.begin;
+  for (size_t i = 0; i < layout.sizes.size(); ++i) {
+    const uint64_t size = layout.sizes[i];
+    if (size > bytes.size() || offset + padded(size) > bytes.size())
+      refuse(fmt::format("has {} bytes, too few for its {}", bytes.size(), kRegions[i]));
+    region(checkpoint, kRegions[i])
+        .assign(bytes.begin() + static_cast<int64_t>(offset), bytes.begin() + static_cast<int64_t>(offset + size));
+    offset += padded(size);
+  }
+  if (offset != bytes.size()) refuse(fmt::format("has {} bytes, expected {}", bytes.size(), offset));
+  return checkpoint;
+}
+
+}  // namespace
+
+KilnFile parse_kiln_file(const std::string& bytes, const std::string& path) {
+  Layout layout = parse_layout(bytes, path);
+  Checkpoint checkpoint = read_regions(layout, bytes, path);
+  return {std::move(layout.header), std::move(checkpoint)};
+}
+
+Checkpoint parse_checkpoint(const std::string& bytes, const std::string& path, const kiln_model& model) {
+  const auto refuse = [&](const std::string& message) { throw DataError(path + ": " + message); };
+  const Layout layout = parse_layout(bytes, path);
+  std::string graph, fingerprint;
+  try {
+    graph = layout.header.at("graph").get<std::string>();
+    fingerprint = layout.header.at("fingerprint").get<std::string>();
   } catch (const nlohmann::json::exception& error) {
     refuse(fmt::format("its header is not what it should be ({})", error.what()));
   }
@@ -130,20 +211,18 @@ Checkpoint load_checkpoint(const std::string& path, const kiln_model& model) {
   }
   const uint64_t optimizer = model.state_bytes - model.weight_bytes;
   const uint64_t allowed[4] = {model.weight_bytes, optimizer, model.weight_bytes, model.weight_bytes};
-  uint64_t offset = padded(kPreamble + length);
   for (size_t i = 0; i < 4; ++i) {
     const bool optional = i > 0;
-    if (sizes[i] != allowed[i] && !(optional && sizes[i] == 0)) {
-      refuse(fmt::format("its {} have {} bytes, expected {}", kRegions[i], sizes[i], allowed[i]));
+    const uint64_t size = layout.sizes[i];
+    if (size != allowed[i] && !(optional && size == 0)) {
+      refuse(fmt::format("its {} have {} bytes, expected {}", kRegions[i], size, allowed[i]));
     }
-    if (offset + padded(sizes[i]) > bytes.size())
-      refuse(fmt::format("has {} bytes, too few for its {}", bytes.size(), kRegions[i]));
-    region(checkpoint, kRegions[i])
-        .assign(bytes.begin() + static_cast<int64_t>(offset), bytes.begin() + static_cast<int64_t>(offset + sizes[i]));
-    offset += padded(sizes[i]);
   }
-  if (offset != bytes.size()) refuse(fmt::format("has {} bytes, expected {}", bytes.size(), offset));
-  return checkpoint;
+  return read_regions(layout, bytes, path);
+}
+
+Checkpoint load_checkpoint(const std::string& path, const kiln_model& model) {
+  return parse_checkpoint(read_file(path), path, model);
 }
 
 }  // namespace kiln

@@ -13,6 +13,7 @@
 #include "data/csv.h"
 #include "data/dataset.h"
 #include "error.h"
+#include "model_file.h"
 #include "model_inputs.h"
 #include "predictor.h"
 #include "processor.h"
@@ -33,6 +34,8 @@ std::string examples(const std::string& name) {
       Writes ImageId,Label for every row of test.csv (CSV or MNIST IDX, plain or gzipped).
   {0} --model digits.kiln --test test.csv --labels test_labels.csv
       Prints how many of the predictions are right.
+  {0} --model model.keras --test test.csv --out submission.csv
+      Predicts with a model that Keras saved.
   {0} --model digits.kiln --test test.csv --probabilities probabilities.csv
       Writes each class's probability, in the order of the rows.
 
@@ -48,7 +51,9 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
   app.footer(examples(name));
   app.set_version_flag("--version", fmt::format("{} ({}; {} for {}, {})", name, KILN_VERSION, model.compiler,
                                                 model.target, model.precision));
-  app.add_option("--model", result.model, "The trained model: model.kiln, best.kiln or last.kiln of a run")
+  app.add_option(
+         "--model", result.model,
+         "The trained model: model.kiln, best.kiln or last.kiln of a run, or Keras's .h5 or .keras, or .safetensors")
       ->option_text("FILE")
       ->required();
   app.add_option("--test", result.test, "The rows to predict")->option_text("FILE")->required();
@@ -112,7 +117,7 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     require_processor(model);
     predicted_output(model);  // before anything is read: is there something to predict?
     const ModelInputs inputs = model_inputs(model);
-    const Checkpoint checkpoint = load_checkpoint(parsed->model, model);
+    const Checkpoint checkpoint = load_model_file(parsed->model, model);
     const Dataset dataset = load_dataset(parsed->test, inputs.shape, inputs.classes);
     std::vector<int32_t> labels = dataset.labels;
     if (!parsed->labels.empty()) labels = read_labels(parsed->labels);

@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define KILN_MODEL_VERSION 2
+#define KILN_MODEL_VERSION 3
 
 enum kiln_element { KILN_F32 = 0, KILN_I32 = 1 };
 enum kiln_initializer { KILN_CONSTANT = 0, KILN_UNIFORM = 1, KILN_NORMAL = 2 };
@@ -102,6 +102,7 @@ struct kiln_model {
   const char* svg;
   const char* gradient_dot; /* and of its gradient graph */
   const char* gradient_svg;
+  const char* structure; /* the graph as it was written, as JSON: what exports are made from */
   const struct kiln_model* next; /* the same graph for a less capable processor, or null; state and results fit both */
 };
 

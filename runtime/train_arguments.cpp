@@ -26,6 +26,8 @@ std::string examples(const std::string& name) {
       Stops when five epochs in a row were no better, and keeps the best one.
   {0} --resume runs/digits-1/last.kiln
       Goes on where that run was stopped, bit for bit as if it never had been.
+  {0} --load model.keras --save model.keras
+      Goes on with a model that Keras saved; Keras opens what comes of it.
   {0} --train train.csv --overfit 64      A sanity check: learns 64 rows by heart.
   {0} --profile                           Where the time of a step goes, kernel by kernel.
   {0} --fast-dev-run                      Three batches of everything.
@@ -147,6 +149,12 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
   app.add_option("--resume", result.resume, "Go on from this state, with its options")
       ->option_text("STATE")
       ->group(group);
+  app.add_option(
+         "--load", result.load,
+         "Begin a new run with this model's weights, and its optimizer's state where it has one: .kiln, Keras's "
+         ".h5 or .keras, .safetensors")
+      ->option_text("FILE")
+      ->group(group);
   lasts(app.add_flag("--fast-dev-run", options.fast_dev_run, "Three batches of everything, to see that it works"),
         "fast_dev_run")
       ->group(group);
@@ -163,7 +171,14 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
                  fmt::format("Where to write (runs/{}-<n>, the next free n)", model.name))
       ->option_text("DIR")
       ->group(group);
-  app.add_option("--save", result.save, "Also write the trained model to this file")->option_text("FILE")->group(group);
+  app.add_option("--save", result.save,
+                 "Also write the trained model to this file: .kiln, Keras's .h5 or .keras, .safetensors")
+      ->option_text("FILE")
+      ->group(group);
+  app.add_option("--tensorboard", result.tensorboard,
+                 "Write curves, distributions of the weights and the graph to this folder, for TensorBoard")
+      ->option_text("DIR")
+      ->group(group);
   app.add_option("--views", result.views,
                  "Predict the test rows from N more views of each, distorted as by --augment at half its strength")
       ->option_text("N")
@@ -202,6 +217,8 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
 
   if (!result.resume.empty() && !result.export_digits.empty())
     throw UsageError("--export-digits does not train: leave out --resume");
+  if (!result.resume.empty() && !result.load.empty())
+    throw UsageError("--resume goes on with a run, --load begins a new one: give one of them");
   if (!result.profile.empty() && !result.export_digits.empty())
     throw UsageError("--export-digits does not train: leave out --profile");
   if (!options.train.empty() && options.digits > 0)

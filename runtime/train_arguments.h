@@ -20,7 +20,7 @@ struct GivenOption {
 struct TrainArguments {
   TrainingOptions options;         // the model's defaults where no flag was given
   std::vector<GivenOption> given;  // which of them were flags
-  std::string test, test_labels, submission, save, run_folder, resume, export_digits;
+  std::string test, test_labels, submission, save, run_folder, resume, load, tensorboard, export_digits;
   int32_t threads = 0;  // 0: all cores
   int32_t views = 0;    // of each test row, besides itself
   std::string profile;  // "", "table" or "trace"

@@ -11,6 +11,8 @@
 #include "data/csv.h"
 #include "data/synthetic_digits.h"
 #include "error.h"
+#include "event_file.h"
+#include "model_file.h"
 #include "model_inputs.h"
 #include "predictor.h"
 #include "processor.h"
@@ -180,8 +182,12 @@ class TrainingRun {
     require_parent_folder("--submission", arguments_.submission);
     std::optional<Checkpoint> resumed;
     if (!arguments_.resume.empty()) resumed = load_checkpoint(arguments_.resume, model_);
+    std::optional<Checkpoint> loaded;
+    if (!arguments_.load.empty()) loaded = load_model_file(arguments_.load, model_);
+    if (loaded) print_notes(*loaded);
     const TrainingOptions options =
-        resumed ? resumed_options(arguments_, Trainer::saved_options(*resumed, arguments_.resume)) : new_options();
+        resumed ? resumed_options(arguments_, Trainer::saved_options(*resumed, arguments_.resume))
+                : new_options(loaded);
     if (options.train.empty()) require_digits(model_);
     std::string path = choose_run_folder(arguments_);
     const int threads = context_.pool.threads();
@@ -189,7 +195,9 @@ class TrainingRun {
     const TestData test = load_test_data(model_, arguments_, options, threads);
     Trainer trainer(model_, context_, options, dataset);
     if (resumed) trainer.restore(*resumed, arguments_.resume);
+    if (loaded) trainer.begin_with(*loaded, arguments_.load);
     resumed.reset();
+    loaded.reset();
     if (talk_) print_introduction(trainer, dataset, test);
 
     if (path.empty()) path = create_next_run_folder(environment_.files, "runs", model_.name);
@@ -211,12 +219,24 @@ class TrainingRun {
   }
 
  private:
-  TrainingOptions new_options() const {
+  void print_notes(const Checkpoint& loaded) const {
+    const nlohmann::json notes = loaded.progress.value("notes", nlohmann::json::array());
+    for (const nlohmann::json& note : notes) {
+      if (!arguments_.quiet && note.is_string())
+        environment_.err << fmt::format("{}_train: note: {}: {}\n", model_.name, arguments_.load,
+                                        note.get<std::string>());
+    }
+  }
+
+  TrainingOptions new_options(const std::optional<Checkpoint>& loaded) const {
     TrainingOptions options = arguments_.options;
     const auto given = [&](const char* flag) {
       return std::any_of(arguments_.given.begin(), arguments_.given.end(),
                          [&](const auto& g) { return g.flag == flag; });
     };
+    // Another tool's model goes on at the rate that it had; a state of Kiln's is only a beginning.
+    if (loaded && is_foreign(arguments_.load) && !given("--learning-rate"))
+      options.learning_rate = loaded->progress.value("learning_rate", options.learning_rate);
     if (options.train.empty() && options.digits == 0) options.digits = kDigits;
     if (options.train.empty() && !given("--epochs")) options.epochs = std::min(options.epochs, kDigitsEpochs);
     if (options.overfit > 0 && !given("--epochs")) options.epochs = 100;
@@ -264,6 +284,11 @@ class TrainingRun {
   bool train(Trainer& trainer, RunFolder& folder) {
     const std::string last = folder.file("last.kiln");
     Progress progress(environment_.out, environment_.style);
+    std::optional<EventFile> events;
+    if (!arguments_.tensorboard.empty()) {
+      events.emplace(environment_.files, arguments_.tensorboard);
+      events->write_graph(model_);
+    }
     const bool save_each = trainer.options().overfit == 0;  // learning by heart has hundreds of tiny epochs
     bool saved = false;
     const auto note = [&](const std::string& text) {
@@ -295,6 +320,7 @@ class TrainingRun {
           }
           if (arguments_.json) print_epoch(trainer, seconds);
           folder.append_metrics(trainer.epoch(), seconds, trainer.rate(), trainer.values());
+          if (events) write_events(trainer, *events);
           if (trainer.improved() && (save_each || trainer.done())) {
             save_checkpoint(environment_.files, folder.file("best.kiln"), model_, trainer.model(trainer.weights()));
           }
@@ -319,6 +345,18 @@ class TrainingRun {
       throw NonFiniteError(fmt::format("{}; {}", error.what(), state));
     }
     return true;
+  }
+
+  void write_events(const Trainer& trainer, EventFile& events) const {
+    MetricValues scalars = trainer.values();
+    scalars.emplace_back("learning_rate", trainer.rate());
+    events.write_scalars(trainer.epoch(), scalars);
+    for (int i = 0; i < model_.parameter_count; ++i) {
+      const kiln_parameter& p = model_.parameters[i];
+      if (p.kind != KILN_TRAINABLE) continue;
+      events.write_histogram(trainer.epoch(), p.name,
+                             {reinterpret_cast<const float*>(trainer.weights() + p.offset), p.count});
+    }
   }
 
   void print_epoch(const Trainer& trainer, double seconds) const {
@@ -348,7 +386,15 @@ class TrainingRun {
   void finish(const Trainer& trainer, RunFolder& folder, const TestData& test) {
     const Checkpoint final = trainer.model(trainer.final_weights());
     save_checkpoint(environment_.files, folder.file("model.kiln"), model_, final);
-    if (!arguments_.save.empty()) save_checkpoint(environment_.files, arguments_.save, model_, final);
+    if (is_foreign(arguments_.save)) {  // with the optimizer's state, as those tools keep it
+      Checkpoint whole = trainer.checkpoint();
+      whole.weights = final.weights;
+      whole.average.clear();
+      whole.best.clear();
+      save_model_file(environment_.files, arguments_.save, model_, whole);
+    } else if (!arguments_.save.empty()) {
+      save_checkpoint(environment_.files, arguments_.save, model_, final);
+    }
     nlohmann::ordered_json result = {{"result", "done"}, {"epochs", trainer.epoch()}};
     if (trainer.best_epoch() > 0) {
       result["best_epoch"] = trainer.best_epoch();

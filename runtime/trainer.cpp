@@ -167,7 +167,7 @@ kiln_scalars Trainer::scalars() const {
   const int64_t step = epoch_ * epoch_steps_ + step_, batch = model_.train->batch;
   const double rate = rate_factor_ * learning_rate(schedule_, step, options_.epochs * epoch_steps_, epoch_steps_);
   return {.learning_rate = static_cast<float>(rate),
-          .step = static_cast<int32_t>(step),
+          .step = static_cast<int32_t>(steps_before_ + step),
           .seed = options_.seed,
           .count = static_cast<int32_t>(std::min(batch, split_.training.count - step_ * batch))};
 }
@@ -311,10 +311,21 @@ Checkpoint Trainer::checkpoint() const {
   if (options_.average > 0) result.average.assign(average_.data(), average_.data() + model_.weight_bytes);
   if (options_.restore_best && best_epoch_ > 0) result.best.assign(best_.data(), best_.data() + model_.weight_bytes);
   // The random numbers have no state of their own: seed, epoch and step determine them.
-  result.progress = {
-      {"options", options_},       {"data", data_checksum_},    {"epoch", epoch_},     {"step", step_},
-      {"sums", sums_.sums()},      {"rows", sums_.rows()},      {"values", values_},   {"rate", rate_},
-      {"best_epoch", best_epoch_}, {"best_value", best_value_}, {"waiting", waiting_}, {"rate_factor", rate_factor_}};
+  result.progress = {{"options", options_},
+                     {"data", data_checksum_},
+                     {"epoch", epoch_},
+                     {"step", step_},
+                     {"sums", sums_.sums()},
+                     {"rows", sums_.rows()},
+                     {"values", values_},
+                     {"rate", rate_},
+                     {"best_epoch", best_epoch_},
+                     {"best_value", best_value_},
+                     {"waiting", waiting_},
+                     {"rate_factor", rate_factor_},
+                     {"steps_before", steps_before_},
+                     {"steps", steps_before_ + epoch_ * epoch_steps_ + step_},
+                     {"learning_rate", rate_ > 0 ? rate_ : options_.learning_rate}};
   return result;
 }
 
@@ -329,6 +340,21 @@ TrainingOptions Trainer::saved_options(const Checkpoint& checkpoint, const std::
     throw DataError(
         fmt::format("{}: the training options in it cannot be read: it is of another version of Kiln", path));
   }
+}
+
+void Trainer::begin_with(const Checkpoint& checkpoint, const std::string& path) {
+  const std::vector<uint8_t>& weights = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;
+  const std::vector<uint8_t>& optimizer = checkpoint.optimizer;
+  if (weights.size() != model_.weight_bytes ||
+      (!optimizer.empty() && optimizer.size() != model_.state_bytes - model_.weight_bytes))
+    throw DataError(fmt::format("{}: lacks a part of the graph's state", path));
+  std::memcpy(state_.data(), weights.data(), weights.size());
+  if (options_.average > 0) std::memcpy(average_.data(), weights.data(), weights.size());
+  if (!optimizer.empty()) std::memcpy(state_.data() + model_.weight_bytes, optimizer.data(), optimizer.size());
+  const nlohmann::json steps = checkpoint.progress.value("steps", nlohmann::json(0));
+  if (!steps.is_number_integer() || steps < 0 || steps > int64_t{2'000'000'000})
+    throw DataError(fmt::format("{}: its count of steps is none", path));
+  steps_before_ = optimizer.empty() ? 0 : steps.get<int64_t>();
 }
 
 void Trainer::restore(const Checkpoint& checkpoint, const std::string& path) {
@@ -348,6 +374,7 @@ void Trainer::restore(const Checkpoint& checkpoint, const std::string& path) {
     waiting_ = progress.at("waiting");
     rate_ = progress.at("rate");
     rate_factor_ = progress.at("rate_factor");
+    steps_before_ = progress.value("steps_before", int64_t{0});  // absent in older states
     values_ = progress.at("values").get<MetricValues>();
     sums_.restore(progress.at("sums").get<std::vector<double>>(), progress.at("rows"));
   } catch (const nlohmann::json::exception& error) {
@@ -358,7 +385,7 @@ void Trainer::restore(const Checkpoint& checkpoint, const std::string& path) {
   if (checkpoint.weights.size() != model_.weight_bytes ||
       checkpoint.optimizer.size() != model_.state_bytes - model_.weight_bytes || average_missing || best_missing ||
       !fits(checkpoint.average, average_, model_.weight_bytes) || !fits(checkpoint.best, best_, model_.weight_bytes) ||
-      epoch_ < 0 || step_ < 0 || step_ >= epoch_steps_ || sums_.sums().size() != sums_.size()) {
+      epoch_ < 0 || step_ < 0 || steps_before_ < 0 || step_ >= epoch_steps_ || sums_.sums().size() != sums_.size()) {
     throw DataError(fmt::format("{}: lacks a part of the state that its own options ask for", path));
   }
   std::memcpy(state_.data(), checkpoint.weights.data(), checkpoint.weights.size());

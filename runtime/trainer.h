@@ -37,6 +37,9 @@ class Trainer {
   /// Takes over the state saved in `path`. Throws DataError when it is none of a training run with this data.
   void restore(const Checkpoint& checkpoint, const std::string& path);
   Checkpoint checkpoint() const;
+  /// Begins with the weights of another model or state of the graph, and with its optimizer's state and count of steps
+  /// where it has them (model_file.h): before the first step.
+  void begin_with(const Checkpoint& checkpoint, const std::string& path);
 
   /// From now on the training steps run under the profiler, which must be of the model's train program; null ends that.
   /// Their bits stay the same.
@@ -116,6 +119,7 @@ class Trainer {
   std::vector<float> outputs_;  // of one step
 
   int64_t epoch_steps_, epoch_ = 0, step_ = 0;
+  int64_t steps_before_ = 0;   // that the optimizer had done when the run began with another model's state
   std::vector<int32_t> rows_;  // of the current epoch, in their order
   MetricSums sums_;
   MetricValues values_;

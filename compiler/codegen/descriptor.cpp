@@ -53,13 +53,14 @@ class DescriptorBuilder {
         text(model_.svg),
         text(model_.gradient_dot),
         text(model_.gradient_svg),
+        text(model_.structure),
         next == nullptr ? null() : next,
     });
     return new llvm::GlobalVariable(module_, model->getType(), true, llvm::GlobalValue::PrivateLinkage, model);
   }
 
  private:
-  static constexpr uint32_t KilnModelVersion = 2;  // KILN_MODEL_VERSION
+  static constexpr uint32_t KilnModelVersion = 3;  // KILN_MODEL_VERSION
 
   llvm::Constant* u32(uint32_t value) { return llvm::ConstantInt::get(llvm::Type::getInt32Ty(context_), value); }
   llvm::Constant* u64(uint64_t value) { return llvm::ConstantInt::get(llvm::Type::getInt64Ty(context_), value); }

@@ -18,6 +18,7 @@ struct Model {
   std::string fingerprint;
   std::string target;  // of the kernels: what kernel_target() returned
   std::string summary, summary_json, dot, svg, gradient_dot, gradient_svg;
+  std::string structure;  // driver/structure.h
 };
 
 struct CompileOptions {

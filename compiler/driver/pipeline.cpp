@@ -7,6 +7,7 @@
 #include "autodiff/gradient.h"
 #include "driver/picture.h"
 #include "driver/print.h"
+#include "driver/structure.h"
 #include "driver/summary.h"
 #include "ops/parameter.h"
 #include "passes/expand.h"
@@ -129,6 +130,7 @@ Model build_model(const Graph& graph, const Passes& passes) {
   model.fingerprint = fingerprint(model.state_graph);
   model.summary = summary_table(graph);
   model.summary_json = summary_json(graph);
+  model.structure = structure_json(graph);
   model.dot = layer_dot(graph);
   model.gradient_dot = node_dot(model.state_graph);
   return model;

@@ -16,20 +16,23 @@ namespace {
 
 /// The parts that all optimizers have: name, learning rate and gradient clipping.
 template <class Options>
-Optimizer optimizer(const char* name, const Options& options, std::function<void(const OptimizerCall&)> update) {
+Optimizer optimizer(const char* name, const Options& options, Attributes constants,
+                    std::function<void(const OptimizerCall&)> update) {
   return {.name = name,
           .learning_rate = options.learning_rate,
           .update = std::move(update),
           .clip_value = options.clip_value,
           .clip_norm = options.clip_norm,
-          .global_clip_norm = options.global_clip_norm};
+          .global_clip_norm = options.global_clip_norm,
+          .constants = std::move(constants)};
 }
 
 }  // namespace
 
 // keras/src/optimizers/rmsprop.py, update_step.
 Optimizer rmsprop(RmspropOptions options) {
-  return optimizer("rmsprop", options, [options](const OptimizerCall& call) {
+  const Attributes constants = {{"rho", options.rho}, {"momentum", options.momentum}, {"epsilon", options.epsilon}};
+  return optimizer("rmsprop", options, constants, [options](const OptimizerCall& call) {
     const Tensor gradient = call.gradient, old_velocity = call.state("velocity");
     const Tensor velocity = options.rho * old_velocity + (1 - options.rho) * square(gradient);
     call.graph.update(old_velocity, velocity);
@@ -45,7 +48,8 @@ Optimizer rmsprop(RmspropOptions options) {
 
 // keras/src/optimizers/sgd.py, update_step.
 Optimizer sgd(SgdOptions options) {
-  return optimizer("sgd", options, [options](const OptimizerCall& call) {
+  const Attributes constants = {{"momentum", options.momentum}, {"nesterov", options.nesterov}};
+  return optimizer("sgd", options, constants, [options](const OptimizerCall& call) {
     const Tensor step = call.learning_rate * call.gradient;
     if (options.momentum == 0) {
       call.graph.update(call.weight, call.weight - step);
@@ -60,7 +64,11 @@ Optimizer sgd(SgdOptions options) {
 
 // keras/src/optimizers/adam.py, update_step; the weight decay is that of base_optimizer.py, _apply_weight_decay.
 Optimizer adam(AdamOptions options) {
-  return optimizer("adam", options, [options](const OptimizerCall& call) {
+  const Attributes constants = {{"beta_1", options.beta_1},
+                                {"beta_2", options.beta_2},
+                                {"epsilon", options.epsilon},
+                                {"weight_decay", options.weight_decay}};
+  return optimizer("adam", options, constants, [options](const OptimizerCall& call) {
     const Tensor gradient = call.gradient, old_mean = call.state("momentum"), old_square = call.state("velocity");
     const Tensor mean = old_mean + (1 - options.beta_1) * (gradient - old_mean);
     const Tensor mean_square = old_square + (1 - options.beta_2) * (square(gradient) - old_square);

@@ -97,6 +97,7 @@ struct Optimizer {
   double learning_rate = 1e-3;  // default of the trainer's --learning-rate
   std::function<void(const OptimizerCall&)> update;
   double clip_value = 0, clip_norm = 0, global_clip_norm = 0;  // 0: off; Keras's clipvalue, clipnorm, global_clipnorm
+  Attributes constants = {};  // of its rule, by Keras's names: for who writes the optimizer down elsewhere
 };
 
 /// What contractions are computed in. `mixed` rounds what they multiply to bf16 and adds the products up in f32, where

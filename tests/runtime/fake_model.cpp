@@ -226,6 +226,7 @@ constexpr kiln_model model_of(const char* name, const char* fingerprint) {
           .svg = "<svg/>\n",
           .gradient_dot = "digraph { gradient }\n",
           .gradient_svg = "<svg>gradient</svg>\n",
+          .structure = "",
           .next = nullptr};
 }
 

@@ -65,7 +65,7 @@ TEST(Processor, TablesOfAnotherVersionAreRefused) {
   kiln_model model = small_model();
   model.version = 9;
   EXPECT_EQ(failure(model, has_all),
-            "the compiled graph small has tables of version 9, this program reads version 2; build again");
+            "the compiled graph small has tables of version 9, this program reads version 3; build again");
 }
 
 }  // namespace

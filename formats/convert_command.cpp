@@ -1,0 +1,194 @@
+#include "convert_command.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <optional>
+
+#include "checkpoint.h"
+#include "error.h"
+#include "keras_files.h"
+#include "safetensors.h"
+
+namespace kiln {
+namespace {
+
+// AddressSanitizer and ThreadSanitizer reserve terabytes of addresses.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+constexpr const char* kExamples = R"(Examples:
+  kiln_convert runs/digits-1/last.kiln model.keras     for keras.models.load_model, with the optimizer's state
+  kiln_convert runs/digits-1/model.kiln model.h5       the same in Keras's older format
+  kiln_convert model.keras model.kiln --like runs/digits-1/last.kiln
+      A Keras model of the network that last.kiln is of, as a state of Kiln's.
+  kiln_convert model.kiln weights.safetensors          the weights alone, under Kiln's names
+
+Formats go by the ending: .kiln, .h5 or .hdf5, .keras, .safetensors; - is standard input or output, in Kiln's format
+unless --to says otherwise.
+
+Exit codes: 0 done, 1 failure, 2 usage error or a graph that the format cannot express, 3 bad file.)";
+
+struct ConvertArguments {
+  std::string input, output, like, to;
+};
+
+std::string format_of(const std::string& path, const std::string& otherwise) {
+  if (path == "-") return otherwise;
+  const std::string end = std::filesystem::path(path).extension().string();
+  if (end == ".hdf5") return "h5";
+  for (const char* format : {"kiln", "h5", "keras", "safetensors"}) {
+    if (end == std::string(".") + format) return format;
+  }
+  throw UsageError(fmt::format("{}: its ending is none of .kiln, .h5, .keras, .safetensors", path));
+}
+
+std::string read_input(const std::string& path) { return read_file(path == "-" ? "/dev/stdin" : path); }
+
+bool write_all(int file, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(file, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(count));
+  }
+  return true;
+}
+
+void limit(int resource, uint64_t amount) {
+  rlimit now = {};
+  ::getrlimit(static_cast<__rlimit_resource_t>(resource), &now);
+  now.rlim_cur = now.rlim_max = std::min<rlim_t>(amount, now.rlim_max);
+  ::setrlimit(static_cast<__rlimit_resource_t>(resource), &now);
+}
+
+/// Runs the work in a child with limits that fit inputs of this size; returns what it returned there.
+std::string in_child(size_t input_bytes, const std::string& origin, const std::function<std::string()>& work) {
+  const int result = ::memfd_create("kiln-result", MFD_CLOEXEC), message = ::memfd_create("kiln-message", MFD_CLOEXEC);
+  if (result < 0 || message < 0) throw Failure("no memory for the translation");
+  const pid_t child = ::fork();
+  if (child < 0) throw Failure(fmt::format("no process for the translation: {}", std::strerror(errno)));
+  if (child == 0) {
+    const uint64_t memory = (512ULL << 20) + 16 * input_bytes;
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_CPU, 30 + (input_bytes >> 20));
+    limit(RLIMIT_FSIZE, memory);
+    limit(RLIMIT_NOFILE, 16);
+    if (!kSanitized) limit(RLIMIT_AS, memory);
+    int code = static_cast<int>(ExitCode::failure);
+    try {
+      code = write_all(result, work()) ? 0 : code;
+    } catch (const Error& error) {
+      code = error.exit_code();
+      write_all(message, error.what());
+    } catch (const std::bad_alloc&) {
+      code = static_cast<int>(ExitCode::data);
+      write_all(message, origin + ": needs more memory than a model of its size may");
+    } catch (const std::exception& error) {
+      write_all(message, error.what());
+    }
+    ::_exit(code);
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  const std::string text = read_file(fmt::format("/proc/self/fd/{}", message));
+  std::string bytes;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) bytes = read_file(fmt::format("/proc/self/fd/{}", result));
+  ::close(result);
+  ::close(message);
+  if (WIFSIGNALED(status)) {
+    throw DataError(fmt::format(
+        "{}: its reader {} (signal {}); the file is damaged", origin,
+        WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL ? "did not come to an end" : "broke down",
+        WTERMSIG(status)));
+  }
+  if (WEXITSTATUS(status) != 0)
+    throw Error(static_cast<ExitCode>(WEXITSTATUS(status)), text.empty() ? "the translation failed" : text);
+  return bytes;
+}
+
+std::optional<ConvertArguments> parse(const std::vector<std::string>& arguments, std::ostream& out) {
+  ConvertArguments result;
+  CLI::App app("Translates saved models between Kiln's format and other tools'.", "kiln_convert");
+  app.footer(kExamples);
+  app.set_version_flag("--version", fmt::format("kiln_convert {}", KILN_VERSION));
+  app.add_option("input", result.input, "The file to read, or -")->option_text("INPUT")->required();
+  app.add_option("output", result.output, "The file to write, or -")->option_text("OUTPUT")->required();
+  app.add_option("--like", result.like, "A .kiln file of the same network: what another tool's file is read as")
+      ->option_text("FILE");
+  app.add_option("--to", result.to, "The format to write where OUTPUT is -: kiln, h5, keras or safetensors")
+      ->option_text("FORMAT")
+      ->check(CLI::IsMember({"kiln", "h5", "hdf5", "keras", "safetensors"}));
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::CallForHelp&) {
+    out << app.help();
+    return std::nullopt;
+  } catch (const CLI::CallForVersion& version) {
+    out << version.what() << '\n';
+    return std::nullopt;
+  } catch (const CLI::ExtrasError&) {
+    throw UsageError(fmt::format("unknown argument {}; see --help", app.remaining().front()));
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(fmt::format("{}; see --help", error.what()));
+  }
+  if (result.input == "-" && result.like == "-") throw UsageError("INPUT and --like cannot both be standard input");
+  return result;
+}
+
+}  // namespace
+
+std::string convert(const std::string& bytes, const std::string& origin, const std::string& from, const std::string& to,
+                    const std::string& like, const std::string& like_origin) {
+  KilnFile file;
+  if (from == "kiln") {
+    file = parse_kiln_file(bytes, origin);
+  } else {
+    const KilnFile expected = parse_kiln_file(like, like_origin);
+    file = from == "h5"      ? from_keras(read_h5(bytes, origin), expected, origin)
+           : from == "keras" ? from_keras(read_keras(bytes, origin), expected, origin)
+                             : read_safetensors(bytes, expected, origin);
+  }
+  return to == "kiln"    ? kiln_file_bytes(file)
+         : to == "keras" ? write_keras(to_keras(file, origin))
+         : to == "h5"    ? write_h5(to_keras(file, origin))
+                         : write_safetensors(file, origin);
+}
+
+int convert_command(const std::vector<std::string>& arguments, const CommandEnvironment& environment) {
+  return run_command("kiln_convert", environment.err, [&] {
+    const std::optional<ConvertArguments> parsed = parse(arguments, environment.out);
+    if (!parsed) return 0;
+    const std::string from = format_of(parsed->input, "kiln");
+    std::string to = format_of(parsed->output, parsed->to.empty() ? "kiln" : parsed->to);
+    if (to == "hdf5") to = "h5";
+    const std::string origin = parsed->input == "-" ? "standard input" : parsed->input,
+                      like_origin = parsed->like == "-" ? "standard input" : parsed->like;
+    if (from != "kiln" && parsed->like.empty()) {
+      throw UsageError(
+          fmt::format("{}: --like FILE.kiln is missing, a file of the network that this one is of", origin));
+    }
+    const std::string bytes = read_input(parsed->input), like = parsed->like.empty() ? "" : read_input(parsed->like);
+    const std::string result = in_child(bytes.size() + like.size(), origin,
+                                        [&] { return convert(bytes, origin, from, to, like, like_origin); });
+    if (parsed->output == "-") {
+      if (!write_all(STDOUT_FILENO, result)) throw Failure("standard output cannot be written");
+    } else {
+      write_atomically(environment.files, parsed->output, result);
+    }
+    return 0;
+  });
+}
+
+}  // namespace kiln

@@ -1,0 +1,119 @@
+#include "model_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "error.h"
+
+extern char** environ;
+
+namespace kiln {
+namespace {
+
+/// A file without a name, in memory, which a child process reads or writes as one of its standard streams.
+class MemoryFile {
+ public:
+  explicit MemoryFile(const char* name) : file_(::memfd_create(name, MFD_CLOEXEC)) {
+    if (file_ < 0) throw Failure(fmt::format("no memory file for kiln_convert: {}", std::strerror(errno)));
+  }
+  ~MemoryFile() { ::close(file_); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+
+  int descriptor() const { return file_; }
+  /// Where this process finds it in the file system.
+  std::string path() const { return fmt::format("/proc/self/fd/{}", file_); }
+  void fill(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t count = ::write(file_, bytes.data(), bytes.size());
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) throw Failure(fmt::format("no memory to hand over to kiln_convert: {}", std::strerror(errno)));
+      bytes.remove_prefix(static_cast<size_t>(count));
+    }
+    ::lseek(file_, 0, SEEK_SET);
+  }
+
+ private:
+  int file_;
+};
+
+/// Beside this program, or on PATH.
+std::string converter() {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path beside = self.parent_path() / "kiln_convert";
+  return !error && ::access(beside.c_str(), X_OK) == 0 ? beside.string() : "kiln_convert";
+}
+
+/// Runs kiln_convert on these bytes; returns what it wrote. Its error becomes one of ours.
+std::string convert(const std::vector<std::string>& arguments, std::string_view input) {
+  MemoryFile in("kiln-in"), out("kiln-out"), err("kiln-err");
+  in.fill(input);
+  const std::string program = converter();
+  std::vector<std::string> words = {program};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, in.descriptor(), STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, out.descriptor(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, err.descriptor(), STDERR_FILENO);
+  pid_t child = -1;
+  const int error = ::posix_spawnp(&child, program.c_str(), &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) {
+    throw Failure(
+        fmt::format("kiln_convert, which reads and writes other tools' files, cannot be run ({}): it belongs beside "
+                    "this program or on PATH",
+                    std::strerror(error)));
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return read_file(out.path());
+  std::string message = read_file(err.path());
+  if (const size_t end = message.find('\n'); end != std::string::npos) message.resize(end);
+  constexpr std::string_view kPrefix = "kiln_convert: error: ";
+  if (message.starts_with(kPrefix)) message.erase(0, kPrefix.size());
+  if (!WIFEXITED(status) || message.empty()) throw Failure("kiln_convert ended without an answer");
+  throw Error(static_cast<ExitCode>(WEXITSTATUS(status)), message);
+}
+
+std::string ending(const std::string& path) { return std::filesystem::path(path).extension().string(); }
+
+}  // namespace
+
+bool is_foreign(const std::string& path) {
+  const std::string end = ending(path);
+  return end == ".h5" || end == ".hdf5" || end == ".keras" || end == ".safetensors";
+}
+
+Checkpoint load_model_file(const std::string& path, const kiln_model& model) {
+  if (!is_foreign(path)) return load_checkpoint(path, model);
+  Checkpoint like;  // says what is expected
+  like.weights.resize(model.weight_bytes);
+  like.optimizer.resize(model.state_bytes - model.weight_bytes);
+  like.progress = nlohmann::json::object();
+  return parse_checkpoint(convert({path, "-", "--like", "-"}, checkpoint_bytes(model, like)), path, model);
+}
+
+void save_model_file(FileSystem& files, const std::string& path, const kiln_model& model,
+                     const Checkpoint& checkpoint) {
+  if (!is_foreign(path)) return save_checkpoint(files, path, model, checkpoint);
+  write_atomically(files, path,
+                   convert({"-", "-", "--to", ending(path).substr(1)}, checkpoint_bytes(model, checkpoint)));
+}
+
+}  // namespace kiln
