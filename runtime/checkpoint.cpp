@@ -161,6 +161,7 @@ Layout parse_layout(const std::string& bytes, const std::string& path) {
   layout.begin = padded(kPreamble + length);
   try {
     layout.header.at("progress");
+    for (const char* name : kRegions) require_whole_numbers(layout.header.at("regions"), {{name, 0}});
     for (const char* name : kRegions) layout.sizes.push_back(layout.header.at("regions").at(name).get<uint64_t>());
   } catch (const nlohmann::json::exception& error) {
     refuse(fmt::format("its header is not what it should be ({})", error.what()));
@@ -186,6 +187,15 @@ Checkpoint read_regions(const Layout& layout, const std::string& bytes, const st
 }
 
 }  // namespace
+
+void require_whole_numbers(const nlohmann::json& value, const nlohmann::json& pattern) {
+  if (pattern.is_number_integer() && !value.is_number_integer())
+    throw nlohmann::json::type_error::create(302, fmt::format("{} should be a whole number", value.dump()), nullptr);
+  if (!pattern.is_object() || !value.is_object()) return;
+  for (const auto& [name, part] : pattern.items()) {
+    if (value.contains(name)) require_whole_numbers(value.at(name), part);
+  }
+}
 
 KilnFile parse_kiln_file(const std::string& bytes, const std::string& path) {
   Layout layout = parse_layout(bytes, path);

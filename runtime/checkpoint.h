@@ -39,6 +39,10 @@ Checkpoint load_checkpoint(const std::string& path, const kiln_model& model);
 /// The same of a file's bytes; `path` is its name in errors.
 Checkpoint parse_checkpoint(const std::string& bytes, const std::string& path, const kiln_model& model);
 
+/// Throws a JSON exception where `value` has another number than a whole one in the place of one in `pattern`: the JSON
+/// library would convert 1e60 to any integer.
+void require_whole_numbers(const nlohmann::json& value, const nlohmann::json& pattern);
+
 /// A .kiln file of any graph, for who has no program of it. The header's "parameters" say where in the state block (the
 /// weights, then the optimizer's state) each one lies, and "structure" what the graph is (compiler/driver/structure.h).
 struct KilnFile {

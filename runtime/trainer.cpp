@@ -335,7 +335,9 @@ TrainingOptions Trainer::saved_options(const Checkpoint& checkpoint, const std::
         "{}: a model to predict with, not the state of a training run: --resume takes a run's last.kiln", path));
   }
   try {
-    return checkpoint.progress.at("options").get<TrainingOptions>();
+    const nlohmann::json& options = checkpoint.progress.at("options");
+    require_whole_numbers(options, TrainingOptions());
+    return options.get<TrainingOptions>();
   } catch (const nlohmann::json::exception&) {
     throw DataError(
         fmt::format("{}: the training options in it cannot be read: it is of another version of Kiln", path));
@@ -367,6 +369,8 @@ void Trainer::restore(const Checkpoint& checkpoint, const std::string& path) {
       throw DataError(
           fmt::format("{}: made with other data, of {}; {} has {}", path, data, dataset_.origin, data_checksum_));
     }
+    require_whole_numbers(
+        progress, {{"epoch", 0}, {"step", 0}, {"best_epoch", 0}, {"waiting", 0}, {"steps_before", 0}, {"rows", 0}});
     epoch_ = progress.at("epoch");
     step_ = progress.at("step");
     best_epoch_ = progress.at("best_epoch");

@@ -197,6 +197,25 @@ TEST_F(CheckpointTest, AHeaderOfOtherTypesIsRefused) {
   EXPECT_EQ(message_after_header("{", "[").substr(0, 34), "its header is not what it should b");
 }
 
+TEST(WholeNumbers, AreRequiredWhereThePatternHasThem) {
+  const nlohmann::json pattern = {{"epochs", 1}, {"rate", 0.1}, {"augment", {{"seed", 2}}}};
+  EXPECT_NO_THROW(require_whole_numbers({{"epochs", 7}, {"rate", 1e60}, {"augment", {{"seed", -3}}}}, pattern));
+  EXPECT_NO_THROW(require_whole_numbers(nlohmann::json::object(), pattern));
+  for (const nlohmann::json& wrong : {nlohmann::json{{"epochs", 1e60}}, nlohmann::json{{"epochs", "one"}},
+                                      nlohmann::json{{"augment", {{"seed", 0.5}}}}})
+    EXPECT_THROW(require_whole_numbers(wrong, pattern), nlohmann::json::exception) << wrong;
+}
+
+TEST_F(CheckpointTest, ARegionSizeThatIsNoWholeNumberIsRefused) {
+  std::string bytes = whole_;
+  const size_t at = bytes.find("\"weights\":") + 10;
+  ASSERT_LT(at, bytes.size());
+  bytes.replace(at, 3, "1e9");
+  sign(bytes);
+  write(bytes);
+  EXPECT_NE(message().find("should be a whole number"), std::string::npos) << message();
+}
+
 TEST_F(CheckpointTest, AWriteThatFailsLeavesTheOldFile) {
   int failures = 0;
   for (int at = 1;; ++at) {
