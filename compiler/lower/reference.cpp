@@ -122,7 +122,8 @@ void for_each_element(const Shape& shape, int64_t batch, Visit visit) {
 
 }  // namespace
 
-Reference::Reference(const Graph& graph, std::vector<NodeId> results, int64_t batch, const std::set<NodeId>& rounded)
+Reference::Reference(const Graph& graph, std::vector<NodeId> results, int64_t batch, const std::set<NodeId>& rounded,
+                     const std::vector<NodeId>& adjoints_of)
     : parts_(new Parts{graph, std::move(results), batch, {}, {}, {}, {}, {}, {}, {}}) {
   Parts& p = *parts_;
   std::vector<bool> live(p.graph.nodes.size(), false);
@@ -157,12 +158,22 @@ Reference::Reference(const Graph& graph, std::vector<NodeId> results, int64_t ba
     for (size_t i = 0; i < extents.size(); ++i) f.bound(f.args()[i], 0, extents[i]);
   }
   std::vector<Func> outputs;
-  for (NodeId id : p.results) {
+  const auto add_output = [&](Func& f, NodeId shaped_like) {
     Func copy(fmt::format("result_{}", outputs.size()));
-    copy(p.funcs[id].args()) = p.funcs[id](p.funcs[id].args());
-    const auto extents = storage_extents(p.graph.node(id).type.shape, batch);
+    copy(f.args()) = f(f.args());
+    const auto extents = storage_extents(p.graph.node(shaped_like).type.shape, batch);
     for (size_t i = 0; i < extents.size(); ++i) copy.bound(copy.args()[i], 0, extents[i]);
     outputs.push_back(copy);
+  };
+  for (NodeId id : p.results) add_output(p.funcs[id], id);
+  if (!adjoints_of.empty()) {
+    const Halide::Derivative derivative = Halide::propagate_adjoints(p.funcs[p.results.at(0)]);
+    for (NodeId id : adjoints_of) {
+      Func adjoint = derivative(p.funcs[id]);
+      if (!adjoint.defined()) throw InternalError(fmt::format("reference: Halide has no derivative for node {}", id));
+      add_output(adjoint, id);
+      p.results.push_back(id);
+    }
   }
   p.pipeline = Halide::Pipeline(outputs);
 }

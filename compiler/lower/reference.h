@@ -18,8 +18,11 @@ struct ReferenceOptions {
 /// every fused and scheduled program is compared with.
 class Reference {
  public:
-  /// Contractions in `rounded` multiply their operands rounded to bf16, as mixed precision does.
-  Reference(const Graph& graph, std::vector<NodeId> results, int64_t batch, const std::set<NodeId>& rounded = {});
+  /// Contractions in `rounded` multiply their operands rounded to bf16, as mixed precision does. Beside the results,
+  /// run() returns the first one's derivatives with respect to the sources `adjoints_of` (it must be a scalar then), by
+  /// Halide's own differentiation of the definitions: autodiff/ has no part in them.
+  Reference(const Graph& graph, std::vector<NodeId> results, int64_t batch, const std::set<NodeId>& rounded = {},
+            const std::vector<NodeId>& adjoints_of = {});
   ~Reference();
   Reference(Reference&&) noexcept;
 

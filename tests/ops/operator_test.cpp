@@ -114,6 +114,10 @@ TEST_P(OperatorTest, GradientsAreFiniteDifferences) {
   check(compare_with_finite_differences, {.elements = 36, .rows = 5});
 }
 
+TEST_P(OperatorTest, GradientsAreHalidesAdjoints) {
+  check(compare_with_halide_adjoints, {.elements = 36, .rows = 5}, 50);
+}
+
 TEST_P(OperatorTest, ReferenceIsTheDefinition) { check(compare_reference, {.elements = 36, .rows = 5}, 100); }
 
 TEST_P(OperatorTest, CompiledIsTheDefinition) { check(compare_compiled, {.elements = 200, .rows = 37}, 50); }
@@ -129,7 +133,8 @@ TEST(Reproducers, StayFixed) {
     std::stringstream text;
     text << std::ifstream(entry.path()).rdbuf();
     const RandomCall call = call_from_json(text.str());
-    for (const Oracle oracle : {compare_with_finite_differences, compare_reference, compare_compiled}) {
+    for (const Oracle oracle :
+         {compare_with_finite_differences, compare_with_halide_adjoints, compare_reference, compare_compiled}) {
       EXPECT_EQ(verdict(oracle, call), "") << entry.path().filename().string();
     }
   }

@@ -11,6 +11,9 @@ namespace kiln::testing {
 /// drawn again with other values and fails if it stays so; where there is no gradient the output must not depend.
 std::string compare_with_finite_differences(const RandomCall& call);
 
+/// Gradients against those of Halide's propagate_adjoints, which differentiates the definitions by itself, in f64.
+std::string compare_with_halide_adjoints(const RandomCall& call);
+
 /// The compiler's unscheduled reference evaluation against the interpreter: output, gradients and updates in f64.
 std::string compare_reference(const RandomCall& call);
 
