@@ -92,20 +92,6 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
   return result;
 }
 
-std::string probabilities_csv(const Predictions& predictions) {
-  std::string text = "ImageId";
-  for (int64_t i = 0; i < predictions.classes; ++i) text += fmt::format(",{}", i);
-  text += '\n';
-  for (int64_t n = 0; n < predictions.rows; ++n) {
-    text += fmt::format("{}", n + 1);
-    for (int64_t i = 0; i < predictions.classes; ++i) {
-      text += fmt::format(",{}", predictions.probabilities[static_cast<size_t>(n * predictions.classes + i)]);
-    }
-    text += '\n';
-  }
-  return text;
-}
-
 }  // namespace
 
 int predict_command(const std::vector<std::string>& arguments, const kiln_model& model,
@@ -132,9 +118,8 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     std::memcpy(memory.data(), weights.data(), weights.size());
     const Predictions predictions =
         predict(model, context, memory.data(), dataset, make_views(parsed->views, parsed->augment));
-    if (!parsed->out.empty()) write_submission(environment.files, parsed->out, predictions.labels);
-    if (!parsed->probabilities.empty())
-      write_atomically(environment.files, parsed->probabilities, probabilities_csv(predictions));
+    if (!parsed->out.empty()) write_predictions(environment.files, parsed->out, predictions);
+    if (!parsed->probabilities.empty()) write_outputs(environment.files, parsed->probabilities, predictions);
 
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const int64_t correct = labels.empty() ? 0 : count_correct(predictions.labels, labels);

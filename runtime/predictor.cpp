@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "batches.h"
+#include "data/csv.h"
 #include "error.h"
 #include "finite.h"
 #include "model_inputs.h"
@@ -59,7 +60,8 @@ Predictions predict(const kiln_model& model, Context& context, uint8_t* weights,
   result.rows = dataset.rows;
   result.classes = static_cast<int64_t>(shape.count);
   result.probabilities.resize(static_cast<size_t>(result.rows * result.classes));
-  result.labels.resize(static_cast<size_t>(result.rows));
+  const bool classifies = model_inputs(model).classes > 0;
+  if (classifies) result.labels.resize(static_cast<size_t>(result.rows));
   std::vector<int32_t> rows(static_cast<size_t>(batch));
   int32_t count = 0;
   for (int64_t first = 0; first < dataset.rows; first += count) {
@@ -88,6 +90,7 @@ Predictions predict(const kiln_model& model, Context& context, uint8_t* weights,
             fmt::format("{}, row {}: {} is not finite; the weights are damaged or from a failed training",
                         dataset.origin, first + n + 1, output.name));
       }
+      if (!classifies) continue;
       result.labels[static_cast<size_t>(first + n)] =
           static_cast<int32_t>(std::max_element(row, row + result.classes) - row);
     }
@@ -105,6 +108,28 @@ Views make_views(int32_t count, const std::string& augmentation) {
     *value /= 2;
   }
   return views;
+}
+
+void write_outputs(FileSystem& files, const std::string& path, const Predictions& predictions) {
+  std::string text = "ImageId";
+  for (int64_t i = 0; i < predictions.classes; ++i) text += fmt::format(",{}", i);
+  text += '\n';
+  for (int64_t n = 0; n < predictions.rows; ++n) {
+    text += fmt::format("{}", n + 1);
+    for (int64_t i = 0; i < predictions.classes; ++i) {
+      text += fmt::format(",{}", predictions.probabilities[static_cast<size_t>(n * predictions.classes + i)]);
+    }
+    text += '\n';
+  }
+  write_atomically(files, path, text);
+}
+
+void write_predictions(FileSystem& files, const std::string& path, const Predictions& predictions) {
+  if (predictions.labels.empty()) {
+    write_outputs(files, path, predictions);
+  } else {
+    write_submission(files, path, predictions.labels);
+  }
 }
 
 int64_t count_correct(std::span<const int32_t> predicted, std::span<const int32_t> labels) {

@@ -8,6 +8,7 @@
 #include "data/augmentation.h"
 #include "data/dataset.h"
 #include "executor.h"
+#include "file_system.h"
 #include "program.h"
 
 namespace kiln {
@@ -16,7 +17,7 @@ namespace kiln {
 struct Predictions {
   int64_t rows = 0, classes = 0;
   std::vector<float> probabilities;  // rows x classes: the predicted output as it is
-  std::vector<int32_t> labels;       // a row's largest one; the first of equals
+  std::vector<int32_t> labels;       // a row's largest one, the first of equals; empty if the model has no classes
 };
 
 /// More views of each row to predict from: its own distortions at random, the same in every run (test-time
@@ -39,6 +40,12 @@ int64_t rows_one_by_one(const kiln_model& model);
 /// block's leading weight_bytes, 64-byte aligned. Throws NonFiniteError naming the row.
 Predictions predict(const kiln_model& model, Context& context, uint8_t* weights, const Dataset& dataset,
                     const Views& views = {});
+
+/// "ImageId,0,1,...": the predicted output, a row of numbers each.
+void write_outputs(FileSystem& files, const std::string& path, const Predictions& predictions);
+
+/// A submission; of a model without classes the outputs themselves.
+void write_predictions(FileSystem& files, const std::string& path, const Predictions& predictions);
 
 /// How many of the labels are the same.
 int64_t count_correct(std::span<const int32_t> predicted, std::span<const int32_t> labels);

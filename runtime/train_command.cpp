@@ -47,7 +47,7 @@ struct TestData {
 
 void require_digits(const kiln_model& model) {
   const ModelInputs inputs = model_inputs(model);
-  if (inputs.shape == std::vector<int64_t>{28, 28, 1} && inputs.classes == 10) return;
+  if (inputs.shape == std::vector<int64_t>{28, 28, 1} && (inputs.classes == 10 || inputs.classes == 0)) return;
   throw UsageError(
       fmt::format("--train FILE is missing: graph {} takes {} images of {} classes, and the built-in digits are "
                   "28x28x1 images of 10",
@@ -408,11 +408,9 @@ class TrainingRun {
     if (test.rows) {
       const Predictions predictions = predict(model_, context_, trainer.final_weights(), *test.rows,
                                               make_views(arguments_.views, trainer.options().augment));
-      write_submission(environment_.files, folder.file("submission.csv"), predictions.labels);
-      if (!arguments_.submission.empty()) {
-        write_submission(environment_.files, arguments_.submission, predictions.labels);
-      }
-      if (!test.labels.empty()) {
+      write_predictions(environment_.files, folder.file("submission.csv"), predictions);
+      if (!arguments_.submission.empty()) write_predictions(environment_.files, arguments_.submission, predictions);
+      if (!test.labels.empty() && !predictions.labels.empty()) {
         const int64_t correct = count_correct(predictions.labels, test.labels);
         const double accuracy = static_cast<double>(correct) / static_cast<double>(predictions.rows);
         result["test_accuracy"] = accuracy;

@@ -142,7 +142,10 @@ Dataset parse_csv(std::string_view text, const std::string& name, const std::vec
   const int64_t most_rows = static_cast<int64_t>(text.size()) / (2 * columns) + 1;
   dataset.pixels.reserve(static_cast<size_t>(std::min(most_rows * elements, static_cast<int64_t>(text.size()))));
   while (!reader.done()) {
-    if (labelled) dataset.labels.push_back(reader.number(classes - 1, 1, "label"));
+    if (labelled) {
+      const int32_t label = reader.number(classes > 0 ? classes - 1 : INT32_MAX, 1, "label");
+      if (classes > 0) dataset.labels.push_back(label);
+    }
     const size_t row = dataset.pixels.size();
     dataset.pixels.resize(row + static_cast<size_t>(elements));
     reader.pixels(dataset.pixels.data() + row, elements, 1 + labelled);

@@ -9,7 +9,7 @@
 namespace kiln {
 
 /// Kaggle's form: a header "label,pixel0,..." or "pixel0,...", then integers. `text` is the unpacked file, `name` what
-/// errors call it.
+/// errors call it. With 0 classes there is nothing to label: a column of labels is passed over.
 Dataset parse_csv(std::string_view text, const std::string& name, const std::vector<int64_t>& shape, int32_t classes);
 
 /// A label file in the form of a submission: "ImageId,Label", the ids counting from 1.

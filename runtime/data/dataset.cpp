@@ -39,7 +39,7 @@ Dataset load_dataset(const std::string& path, const std::vector<int64_t>& shape,
   }
   Dataset dataset = parse_idx_images(bytes, path, shape);
   const std::string labels = labels_path.empty() ? labels_beside(path) : labels_path;
-  if (!labels.empty()) {
+  if (!labels.empty() && classes > 0) {
     dataset.labels = parse_idx_labels(read_unpacked(labels), labels, classes);
     if (static_cast<int64_t>(dataset.labels.size()) != dataset.rows) {
       throw DataError(

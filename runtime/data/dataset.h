@@ -22,8 +22,9 @@ struct Dataset {
 };
 
 /// Reads a data file, whose content tells its format: Kaggle's CSV or MNIST's IDX, plain or gzipped. Samples have
-/// `shape` and labels 0..classes-1. `labels_path`: the label file of IDX images; without it, the name with
-/// "images-idx3" replaced by "labels-idx1", if that file exists. Throws DataError with file, row and column.
+/// `shape` and labels 0..classes-1, none if `classes` is 0. `labels_path`: the label file of IDX images; without it,
+/// the name with "images-idx3" replaced by "labels-idx1", if that file exists. Throws DataError with file, row and
+/// column.
 Dataset load_dataset(const std::string& path, const std::vector<int64_t>& shape, int32_t classes,
                      const std::string& labels_path = "");
 
