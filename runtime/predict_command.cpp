@@ -22,7 +22,8 @@ namespace kiln {
 namespace {
 
 struct PredictArguments {
-  std::string model, test, out, labels, probabilities, augment;
+  std::vector<std::string> models;
+  std::string test, out, labels, probabilities, augment;
   int32_t threads = 0, views = 0;
   int64_t seed = 0;  // of the trainer's flags; prediction draws no random numbers
   bool quiet = false, json = false;
@@ -36,6 +37,8 @@ std::string examples(const std::string& name) {
       Prints how many of the predictions are right.
   {0} --model model.keras --test test.csv --out submission.csv
       Predicts with a model that Keras saved.
+  {0} --model 1/model.kiln --model 2/model.kiln --test test.csv --out submission.csv
+      Predicts by the mean of two networks.
   {0} --model digits.kiln --test test.csv --probabilities probabilities.csv
       Writes each class's probability, in the order of the rows.
 
@@ -52,8 +55,10 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
   app.set_version_flag("--version", fmt::format("{} ({}; {} for {}, {})", name, KILN_VERSION, model.compiler,
                                                 model.target, model.precision));
   app.add_option(
-         "--model", result.model,
-         "The trained model: model.kiln, best.kiln or last.kiln of a run, or Keras's .h5 or .keras, or .safetensors")
+         "--model", result.models,
+         "The trained model: model.kiln, best.kiln or last.kiln of a run, or Keras's .h5 or .keras, or .safetensors; "
+         "given again, the mean of what the models say")
+      ->allow_extra_args(false)
       ->option_text("FILE")
       ->required();
   app.add_option("--test", result.test, "The rows to predict")->option_text("FILE")->required();
@@ -103,7 +108,8 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     require_processor(model);
     predicted_output(model);  // before anything is read: is there something to predict?
     const ModelInputs inputs = model_inputs(model);
-    const Checkpoint checkpoint = load_model_file(parsed->model, model);
+    std::vector<Checkpoint> checkpoints;  // all of them, before anything is computed
+    for (const std::string& path : parsed->models) checkpoints.push_back(load_model_file(path, model));
     const Dataset dataset = load_dataset(parsed->test, inputs.shape, inputs.classes);
     std::vector<int32_t> labels = dataset.labels;
     if (!parsed->labels.empty()) labels = read_labels(parsed->labels);
@@ -113,11 +119,14 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     }
 
     Context context(thread_count(parsed->threads));
-    const std::vector<uint8_t>& weights = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;
-    AlignedMemory memory(weights.size());
-    std::memcpy(memory.data(), weights.data(), weights.size());
-    const Predictions predictions =
-        predict(model, context, memory.data(), dataset, make_views(parsed->views, parsed->augment));
+    std::vector<Predictions> of_models;
+    for (const Checkpoint& checkpoint : checkpoints) {
+      const std::vector<uint8_t>& weights = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;
+      AlignedMemory memory(weights.size());
+      std::memcpy(memory.data(), weights.data(), weights.size());
+      of_models.push_back(predict(model, context, memory.data(), dataset, make_views(parsed->views, parsed->augment)));
+    }
+    const Predictions predictions = mean(of_models);
     if (!parsed->out.empty()) write_predictions(environment.files, parsed->out, predictions);
     if (!parsed->probabilities.empty()) write_outputs(environment.files, parsed->probabilities, predictions);
 

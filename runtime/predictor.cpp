@@ -39,6 +39,17 @@ struct Caller {
   BatchLoader loader;
 };
 
+/// Each row's largest class; the first of equals.
+std::vector<int32_t> largest_classes(const Predictions& predictions) {
+  std::vector<int32_t> labels;
+  labels.reserve(static_cast<size_t>(predictions.rows));
+  for (int64_t n = 0; n < predictions.rows; ++n) {
+    const float* row = &predictions.probabilities[static_cast<size_t>(n * predictions.classes)];
+    labels.push_back(static_cast<int32_t>(std::max_element(row, row + predictions.classes) - row));
+  }
+  return labels;
+}
+
 }  // namespace
 
 int64_t rows_one_by_one(const kiln_model& model) {
@@ -60,8 +71,6 @@ Predictions predict(const kiln_model& model, Context& context, uint8_t* weights,
   result.rows = dataset.rows;
   result.classes = static_cast<int64_t>(shape.count);
   result.probabilities.resize(static_cast<size_t>(result.rows * result.classes));
-  const bool classifies = model_inputs(model).classes > 0;
-  if (classifies) result.labels.resize(static_cast<size_t>(result.rows));
   std::vector<int32_t> rows(static_cast<size_t>(batch));
   int32_t count = 0;
   for (int64_t first = 0; first < dataset.rows; first += count) {
@@ -90,11 +99,21 @@ Predictions predict(const kiln_model& model, Context& context, uint8_t* weights,
             fmt::format("{}, row {}: {} is not finite; the weights are damaged or from a failed training",
                         dataset.origin, first + n + 1, output.name));
       }
-      if (!classifies) continue;
-      result.labels[static_cast<size_t>(first + n)] =
-          static_cast<int32_t>(std::max_element(row, row + result.classes) - row);
     }
   }
+  if (model_inputs(model).classes > 0) result.labels = largest_classes(result);
+  return result;
+}
+
+Predictions mean(std::span<const Predictions> predictions) {
+  Predictions result = predictions.front();
+  const float share = 1 / static_cast<float>(predictions.size());
+  for (size_t i = 0; i < result.probabilities.size(); ++i) {
+    float sum = 0;
+    for (const Predictions& one : predictions) sum += one.probabilities.at(i);
+    result.probabilities[i] = share * sum;
+  }
+  if (!result.labels.empty()) result.labels = largest_classes(result);
   return result;
 }
 

@@ -41,6 +41,9 @@ int64_t rows_one_by_one(const kiln_model& model);
 Predictions predict(const kiln_model& model, Context& context, uint8_t* weights, const Dataset& dataset,
                     const Views& views = {});
 
+/// What several models say together: the mean of their outputs, and its largest class. All are of the same rows.
+Predictions mean(std::span<const Predictions> predictions);
+
 /// "ImageId,0,1,...": the predicted output, a row of numbers each.
 void write_outputs(FileSystem& files, const std::string& path, const Predictions& predictions);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <limits>
 #include <ostream>
 
 #include "command.h"
@@ -24,6 +25,8 @@ std::string examples(const std::string& name) {
       A schedule, light augmentation and a moving average of the weights.
   {0} --train train.csv --early-stopping 5 --monitor val_accuracy --restore-best
       Stops when five epochs in a row were no better, and keeps the best one.
+  {0} --train train.csv --test test.csv --ensemble 5
+      Five networks whose seeds follow each other, and one submission by the mean of what they say.
   {0} --resume runs/digits-1/last.kiln
       Goes on where that run was stopped, bit for bit as if it never had been.
   {0} --load model.keras --save model.keras
@@ -184,6 +187,12 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->option_text("N")
       ->check(number_from(0, 1000))
       ->group(group);
+  app.add_option("--ensemble", result.ensemble,
+                 "Train N networks, with seeds that follow each other, and predict the test rows by the mean of what "
+                 "they say; the same command with the same --run-folder goes on after an interruption")
+      ->option_text("N")
+      ->check(number_from(1, 1000))
+      ->group(group);
   app.add_option("--submission", result.submission, "Also write the submission to this file (needs --test)")
       ->option_text("FILE")
       ->group(group);
@@ -219,6 +228,14 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
     throw UsageError("--export-digits does not train: leave out --resume");
   if (!result.resume.empty() && !result.load.empty())
     throw UsageError("--resume goes on with a run, --load begins a new one: give one of them");
+  if (result.ensemble > 1) {
+    for (const auto& [flag, value] : {std::pair("--resume", &result.resume), std::pair("--save", &result.save),
+                                      std::pair("--tensorboard", &result.tensorboard)}) {
+      if (!value->empty()) throw UsageError(fmt::format("--ensemble trains several networks: leave out {}", flag));
+    }
+    if (options.seed > std::numeric_limits<int32_t>::max() - result.ensemble)
+      throw UsageError(fmt::format("--seed {} leaves no seeds for --ensemble {}", options.seed, result.ensemble));
+  }
   if (!result.profile.empty() && !result.export_digits.empty())
     throw UsageError("--export-digits does not train: leave out --profile");
   if (!options.train.empty() && options.digits > 0)

@@ -23,6 +23,7 @@ struct TrainArguments {
   std::string test, test_labels, submission, save, run_folder, resume, load, tensorboard, export_digits;
   int32_t threads = 0;  // 0: all cores
   int32_t views = 0;    // of each test row, besides itself
+  int32_t ensemble = 1;
   std::string profile;  // "", "table" or "trace"
   bool quiet = false, json = false, selftest = false;
 };

@@ -45,6 +45,16 @@ struct TestData {
   std::vector<int32_t> labels;  // empty: not known
 };
 
+/// "Test accuracy: 99.50% (...)", and result["test_accuracy"]; nothing where classes or labels are unknown.
+std::string accuracy_text(const std::string& title, const Predictions& predictions, std::span<const int32_t> labels,
+                          nlohmann::ordered_json& result) {
+  if (labels.empty() || predictions.labels.empty()) return "";
+  const int64_t correct = count_correct(predictions.labels, labels);
+  const double accuracy = static_cast<double>(correct) / static_cast<double>(predictions.rows);
+  result["test_accuracy"] = accuracy;
+  return fmt::format("{}: {:.2f}% ({} of {})\n", title, 100 * accuracy, correct, predictions.rows);
+}
+
 void require_digits(const kiln_model& model) {
   const ModelInputs inputs = model_inputs(model);
   if (inputs.shape == std::vector<int64_t>{28, 28, 1} && (inputs.classes == 10 || inputs.classes == 0)) return;
@@ -164,6 +174,12 @@ std::string choose_run_folder(const TrainArguments& arguments) {
   return arguments.run_folder;
 }
 
+struct Outcome {
+  ExitCode code = ExitCode::done;
+  std::optional<Predictions> predictions;  // of the test rows
+  std::vector<int32_t> test_labels;
+};
+
 // One run, from the options on.
 class TrainingRun {
  public:
@@ -177,7 +193,7 @@ class TrainingRun {
         talk_(!arguments.quiet && !arguments.json),
         context_(thread_count(arguments.threads)) {}
 
-  int run() {
+  Outcome run() {
     require_parent_folder("--save", arguments_.save);
     require_parent_folder("--submission", arguments_.submission);
     std::optional<Checkpoint> resumed;
@@ -213,9 +229,8 @@ class TrainingRun {
     const bool complete = train(trainer, folder);
     trainer.profile(nullptr);
     if (profiler) report(*profiler, folder);
-    if (!complete) return static_cast<int>(ExitCode::interrupted);
-    finish(trainer, folder, test);
-    return 0;
+    if (!complete) return {ExitCode::interrupted, {}, {}};
+    return {ExitCode::done, finish(trainer, folder, test), test.labels};
   }
 
  private:
@@ -383,7 +398,7 @@ class TrainingRun {
     }
   }
 
-  void finish(const Trainer& trainer, RunFolder& folder, const TestData& test) {
+  std::optional<Predictions> finish(const Trainer& trainer, RunFolder& folder, const TestData& test) {
     const Checkpoint final = trainer.model(trainer.final_weights());
     save_checkpoint(environment_.files, folder.file("model.kiln"), model_, final);
     if (is_foreign(arguments_.save)) {  // with the optimizer's state, as those tools keep it
@@ -405,17 +420,13 @@ class TrainingRun {
       text += fmt::format("Stopped early: {} epochs without a better {}\n", trainer.options().early_stopping,
                           trainer.options().monitor);
     }
+    std::optional<Predictions> predictions;
     if (test.rows) {
-      const Predictions predictions = predict(model_, context_, trainer.final_weights(), *test.rows,
-                                              make_views(arguments_.views, trainer.options().augment));
-      write_predictions(environment_.files, folder.file("submission.csv"), predictions);
-      if (!arguments_.submission.empty()) write_predictions(environment_.files, arguments_.submission, predictions);
-      if (!test.labels.empty() && !predictions.labels.empty()) {
-        const int64_t correct = count_correct(predictions.labels, test.labels);
-        const double accuracy = static_cast<double>(correct) / static_cast<double>(predictions.rows);
-        result["test_accuracy"] = accuracy;
-        text += fmt::format("Test accuracy: {:.2f}% ({} of {})\n", 100 * accuracy, correct, predictions.rows);
-      }
+      predictions = predict(model_, context_, trainer.final_weights(), *test.rows,
+                            make_views(arguments_.views, trainer.options().augment));
+      write_predictions(environment_.files, folder.file("submission.csv"), *predictions);
+      if (!arguments_.submission.empty()) write_predictions(environment_.files, arguments_.submission, *predictions);
+      text += accuracy_text("Test accuracy", *predictions, test.labels, result);
     }
     const double seconds = seconds_since(start_);
     result["weights_crc32"] = weights_checksum(final);
@@ -425,7 +436,7 @@ class TrainingRun {
     if (test.rows)
       result["submission"] = arguments_.submission.empty() ? folder.file("submission.csv") : arguments_.submission;
     if (arguments_.json) environment_.out << result.dump() << std::endl;
-    if (!talk_) return;
+    if (!talk_) return predictions;
     text += fmt::format("Time: {} in all, {}", format_duration(seconds), epochs_text(trainer.epoch()));
     if (trainer.best_epoch() > 0) {
       text += fmt::format(", the best by {} ({:.4f}) being epoch {}", trainer.options().monitor, trainer.best_value(),
@@ -440,6 +451,7 @@ class TrainingRun {
     if (!arguments_.save.empty()) text += fmt::format("Model: {}\n", arguments_.save);
     if (!arguments_.submission.empty()) text += fmt::format("Submission: {}\n", arguments_.submission);
     environment_.out << text << std::flush;
+    return predictions;
   }
 
   void report(const Profiler& profiler, RunFolder& folder) {
@@ -461,6 +473,57 @@ class TrainingRun {
   Context context_;
 };
 
+// Networks with seeds of their own in the folders 1, 2, ... of the run's. A member that was finished or interrupted
+// goes on from its state, which knows whether the options are the same.
+ExitCode train_ensemble(const std::vector<std::string>& command, const TrainArguments& arguments,
+                        const kiln_model& model, const CommandEnvironment& environment) {
+  const bool talk = !arguments.quiet && !arguments.json;
+  std::string base = choose_run_folder(arguments);
+  if (base.empty()) base = create_next_run_folder(environment.files, "runs", model.name);
+  std::vector<Predictions> predictions;
+  std::vector<int32_t> labels;
+  for (int32_t i = 0; i < arguments.ensemble; ++i) {
+    TrainArguments member = arguments;
+    member.options.seed += i;
+    member.given.push_back({"--seed", "seed"});
+    member.submission.clear();
+    member.run_folder = fmt::format("{}/{}", base, i + 1);
+    const std::string state = member.run_folder + "/last.kiln";
+    if (std::filesystem::exists(state)) member.resume = state;
+    if (talk)
+      environment.out << fmt::format("Network {} of {}, seed {}\n", i + 1, arguments.ensemble, member.options.seed);
+    Outcome outcome;
+    try {
+      outcome = TrainingRun(command, member, model, environment).run();
+    } catch (...) {
+      std::error_code ignored;
+      std::filesystem::remove(base, ignored);  // does nothing unless it is empty
+      throw;
+    }
+    if (outcome.code != ExitCode::done) {
+      if (talk) environment.out << fmt::format("The ensemble goes on with the same flags and --run-folder {}\n", base);
+      return outcome.code;
+    }
+    if (outcome.predictions) predictions.push_back(std::move(*outcome.predictions));
+    labels = std::move(outcome.test_labels);
+  }
+  nlohmann::ordered_json result = {{"result", "ensemble"}, {"networks", arguments.ensemble}};
+  std::string text;
+  if (!predictions.empty()) {
+    const Predictions together = mean(predictions);
+    const std::string submission = arguments.submission.empty() ? base + "/submission.csv" : arguments.submission;
+    write_predictions(environment.files, submission, together);
+    text = accuracy_text(fmt::format("Test accuracy of {} networks together", arguments.ensemble), together, labels,
+                         result);
+    result["submission"] = submission;
+    text += fmt::format("Submission: {}\n", submission);
+  }
+  result["run_folder"] = base;
+  if (arguments.json) environment.out << result.dump() << std::endl;
+  if (talk) environment.out << text << std::flush;
+  return ExitCode::done;
+}
+
 }  // namespace
 
 int train_command(const std::vector<std::string>& arguments, const kiln_model& model,
@@ -471,7 +534,9 @@ int train_command(const std::vector<std::string>& arguments, const kiln_model& m
     require_processor(model);
     if (!parsed->export_digits.empty()) return export_digits(*parsed, model, environment);
     if (parsed->selftest) return run_self_test(*parsed, model, environment);
-    return TrainingRun(arguments, *parsed, model, environment).run();
+    const ExitCode code = parsed->ensemble > 1 ? train_ensemble(arguments, *parsed, model, environment)
+                                               : TrainingRun(arguments, *parsed, model, environment).run().code;
+    return static_cast<int>(code);
   });
 }
 

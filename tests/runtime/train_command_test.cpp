@@ -12,6 +12,7 @@
 #include "data/csv.h"
 #include "fake_model.h"
 #include "predict_command.h"
+#include "predictor.h"
 #include "text_predicates.h"
 
 namespace kiln {
@@ -121,6 +122,52 @@ TEST_F(CommandTest, TrainsValidatesPredictsAndSaysWhereEverythingIs) {
   EXPECT_EQ(arguments["fingerprint"], model_.fingerprint);
   EXPECT_EQ(metrics(run_ + "/metrics.csv").substr(0, 61),
             "epoch,learning_rate,accuracy,loss,val_accuracy,val_loss\n1,0.0");
+}
+
+TEST_F(CommandTest, AnEnsemblePredictsByTheMeanOfItsNetworks) {
+  const std::vector<std::string> flags = {"--train",   train_,     "--test", test_,          "--test-labels",
+                                          labels_,     "--epochs", "2",      "--run-folder", run_,
+                                          "--threads", "1",        "--json", "--ensemble",   "3"};
+  // Interrupted within the second network, then gone on with by the same command.
+  int checks = 0;
+  EXPECT_EQ(train(flags, [&] { return ++checks > 40; }).code, 130);
+  ASSERT_TRUE(std::filesystem::exists(run_ + "/2/last.kiln"));
+  ASSERT_FALSE(std::filesystem::exists(run_ + "/3"));
+  const Result result = train(flags);
+  ASSERT_EQ(result.code, 0) << result.err;
+
+  std::vector<std::string> predict_flags = {"--test", test_, "--out", folder_.file("mean.csv")};
+  for (int i = 1; i <= 3; ++i) {
+    const std::string name = "/" + std::to_string(i) + "/model.kiln";
+    const std::string alone = folder_.file("alone" + std::to_string(i));
+    ASSERT_EQ(train({"--train", train_, "--epochs", "2", "--threads", "1", "--quiet", "--run-folder", alone, "--seed",
+                     std::to_string(i)})
+                  .code,
+              0);
+    EXPECT_EQ(read_file(run_ + name), read_file(alone + "/model.kiln")) << i;
+    predict_flags.insert(predict_flags.end(), {"--model", run_ + name});
+  }
+  ASSERT_EQ(predict(predict_flags).code, 0);
+  EXPECT_EQ(read_file(run_ + "/submission.csv"), read_file(folder_.file("mean.csv")));
+  const auto last = nlohmann::json::parse(result.out.substr(result.out.rfind('\n', result.out.size() - 2) + 1));
+  EXPECT_EQ(last["result"], "ensemble");
+  EXPECT_EQ(last["networks"], 3);
+  EXPECT_GT(last["test_accuracy"], 0.5);
+
+  const Result other =
+      train({"--train", train_, "--epochs", "2", "--run-folder", run_, "--seed", "5", "--ensemble", "3"});
+  EXPECT_EQ(other.code, 2) << "networks of other seeds are there already";
+  EXPECT_EQ(train({"--train", train_, "--ensemble", "2", "--save", folder_.file("one.kiln")}).err,
+            "small_train: error: --ensemble trains several networks: leave out --save\n");
+}
+
+TEST(Mean, IsOfTheOutputsAndNamesTheirLargest) {
+  const Predictions first{.rows = 2, .classes = 2, .probabilities = {0.9F, 0.1F, 0.4F, 0.6F}, .labels = {0, 1}};
+  const Predictions second{.rows = 2, .classes = 2, .probabilities = {0.3F, 0.7F, 0.7F, 0.3F}, .labels = {1, 0}};
+  const Predictions together = mean(std::vector{first, second});
+  EXPECT_EQ(together.labels, (std::vector<int32_t>{0, 0}));
+  EXPECT_FLOAT_EQ(together.probabilities[1], 0.4F);
+  EXPECT_FLOAT_EQ(together.probabilities[2], 0.55F);
 }
 
 TEST_F(CommandTest, JsonIsAllThereIsOnStandardOutput) {
