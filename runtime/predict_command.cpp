@@ -12,6 +12,7 @@
 #include "checkpoint.h"
 #include "data/csv.h"
 #include "data/dataset.h"
+#include "drawing_page.h"
 #include "error.h"
 #include "model_file.h"
 #include "model_inputs.h"
@@ -22,7 +23,7 @@ namespace kiln {
 namespace {
 
 struct PredictArguments {
-  std::string model, test, out, labels, probabilities, augment;
+  std::string model, test, out, labels, probabilities, augment, serve;
   int32_t threads = 0, views = 0;
   int64_t seed = 0;  // of the trainer's flags; prediction draws no random numbers
   bool quiet = false, json = false;
@@ -38,6 +39,9 @@ std::string examples(const std::string& name) {
       Predicts with a model that Keras saved.
   {0} --model digits.kiln --test test.csv --probabilities probabilities.csv
       Writes each class's probability, in the order of the rows.
+  {0} --model digits.kiln --serve 8080
+      A page to draw on, at http://127.0.0.1:8080/, until Ctrl-C; --serve 0 picks a free port,
+      --serve 0.0.0.0:8080 lets other machines, such as a phone, open it.
 
 Exit codes: 0 done, 1 failure, 2 usage error, 3 bad data or file, 4 non-finite values.)",
                      name);
@@ -56,19 +60,28 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
          "The trained model: model.kiln, best.kiln or last.kiln of a run, or Keras's .h5 or .keras, or .safetensors")
       ->option_text("FILE")
       ->required();
-  app.add_option("--test", result.test, "The rows to predict")->option_text("FILE")->required();
-  app.add_option("--out", result.out, "Write ImageId,Label to this file")->option_text("FILE");
+  CLI::Option* test = app.add_option("--test", result.test, "The rows to predict")->option_text("FILE");
+  app.add_option("--out", result.out, "Write ImageId,Label to this file")->option_text("FILE")->needs(test);
   app.add_option("--labels", result.labels, "The rows' labels (ImageId,Label): prints the accuracy")
-      ->option_text("FILE");
+      ->option_text("FILE")
+      ->needs(test);
   app.add_option("--probabilities", result.probabilities, "Write the probabilities to this CSV file")
-      ->option_text("FILE");
+      ->option_text("FILE")
+      ->needs(test);
+  app.add_option(
+         "--serve", result.serve,
+         "Serve a page to draw on, which shows the probabilities while one draws; a port of this machine alone, "
+         "or an address that others reach")
+      ->option_text("[ADDRESS:]PORT")
+      ->excludes(test);
   app.add_option("--threads", result.threads, "Threads to use (all cores)")
       ->option_text("N")
       ->check(number_from(1, 1024));
   app.add_option("--views", result.views,
                  "Predict from N more views of each row, distorted as by --augment at half its strength")
       ->option_text("N")
-      ->check(number_from(0, 1000));
+      ->check(number_from(0, 1000))
+      ->needs(test);
   app.add_option("--augment", result.augment,
                  "With --views: the training's distortions, rotation=10,shift=2,zoom=0.1,shear=5")
       ->option_text("SPEC");
@@ -89,7 +102,28 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
   } catch (const CLI::ParseError& error) {
     throw UsageError(fmt::format("{}; see --help", error.what()));
   }
+  if (result.test.empty() && result.serve.empty())
+    throw UsageError("give --test FILE, the rows to predict, or --serve PORT, for a page to draw on; see --help");
   return result;
+}
+
+/// Until Ctrl-C, which is how it is meant to end.
+int serve(const PredictArguments& arguments, const kiln_model& model, Context& context, uint8_t* weights,
+          const CommandEnvironment& environment) {
+  const Interrupt interrupt;
+  const auto ready = [&](const std::string& url) {
+    if (arguments.json)
+      environment.out << nlohmann::json{{"url", url}}.dump() << std::endl;
+    else if (!arguments.quiet)
+      environment.out << fmt::format("Draw at {} (Ctrl-C ends it)\n", url) << std::flush;
+  };
+  const int64_t answered =
+      serve_drawing_page(model, context, weights, parse_http_address(arguments.serve), ready, environment.interrupted);
+  if (arguments.json)
+    environment.out << nlohmann::json{{"requests", answered}}.dump() << std::endl;
+  else if (!arguments.quiet)
+    environment.out << fmt::format("Stopped; {} requests answered\n", answered) << std::flush;
+  return 0;
 }
 
 std::string probabilities_csv(const Predictions& predictions) {
@@ -118,6 +152,12 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     predicted_output(model);  // before anything is read: is there something to predict?
     const ModelInputs inputs = model_inputs(model);
     const Checkpoint checkpoint = load_model_file(parsed->model, model);
+    const std::vector<uint8_t>& weights = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;
+    AlignedMemory memory(weights.size());
+    std::memcpy(memory.data(), weights.data(), weights.size());
+    Context context(thread_count(parsed->threads));
+    if (!parsed->serve.empty()) return serve(*parsed, model, context, memory.data(), environment);
+
     const Dataset dataset = load_dataset(parsed->test, inputs.shape, inputs.classes);
     std::vector<int32_t> labels = dataset.labels;
     if (!parsed->labels.empty()) labels = read_labels(parsed->labels);
@@ -125,11 +165,6 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
       throw DataError(fmt::format("{}: {} labels for the {} rows of {}", parsed->labels, labels.size(), dataset.rows,
                                   parsed->test));
     }
-
-    Context context(thread_count(parsed->threads));
-    const std::vector<uint8_t>& weights = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;
-    AlignedMemory memory(weights.size());
-    std::memcpy(memory.data(), weights.data(), weights.size());
     const Predictions predictions =
         predict(model, context, memory.data(), dataset, make_views(parsed->views, parsed->augment));
     if (!parsed->out.empty()) write_submission(environment.files, parsed->out, predictions.labels);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "batches.h"
 #include "data/augmentation.h"
 #include "data/dataset.h"
 #include "executor.h"
@@ -39,6 +40,23 @@ int64_t rows_one_by_one(const kiln_model& model);
 /// block's leading weight_bytes, 64-byte aligned. Throws NonFiniteError naming the row.
 Predictions predict(const kiln_model& model, Context& context, uint8_t* weights, const Dataset& dataset,
                     const Views& views = {});
+
+/// Predicts single rows as they come, by predict_one where the model has it. What it needs is allocated once.
+class RowPredictor {
+ public:
+  /// As predict(); model, context and weights must outlive it.
+  RowPredictor(const kiln_model& model, Context& context, uint8_t* weights);
+
+  /// The predicted output for the pixels of one row. Throws NonFiniteError.
+  std::vector<float> predict(std::span<const uint8_t> pixels);
+
+ private:
+  uint8_t* weights_;
+  Dataset row_;
+  Executor executor_;
+  BatchLoader loader_;
+  const kiln_value& output_;
+};
 
 /// How many of the labels are the same.
 int64_t count_correct(std::span<const int32_t> predicted, std::span<const int32_t> labels);
