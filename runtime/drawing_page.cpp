@@ -22,7 +22,10 @@ namespace {
 /// image.
 std::string obstacle(const kiln_model& model, const ModelInputs& inputs, Context& context, uint8_t* weights) {
   const std::vector<int64_t>& shape = inputs.shape;
-  if (model.predict == nullptr || model.predict->input_count != 1) return "takes more or less than one input";
+  int real_inputs = 0;  // the label is another
+  for (int32_t i = 0; model.predict != nullptr && i < model.predict->input_count; ++i)
+    real_inputs += model.predict->inputs[i].element == KILN_F32;
+  if (real_inputs != 1) return fmt::format("takes {} inputs", real_inputs);
   if (shape.size() != 3 || shape[2] != 1) return fmt::format("takes {}", fmt::join(shape, "x"));
   const std::vector<uint8_t> empty(static_cast<size_t>(shape[0] * shape[1]));
   const std::vector<float> values = RowPredictor(model, context, weights).predict(empty);
@@ -55,7 +58,7 @@ std::string hexadecimal(const std::vector<uint8_t>& bytes) { return fmt::format(
 
 int64_t serve_drawing_page(const kiln_model& model, Context& context, uint8_t* weights, const HttpAddress& address,
                            const std::function<void(const std::string& url)>& ready,
-                           const std::function<bool()>& stopped, const HttpLimits& limits) {
+                           const std::function<bool()>& stopped) {
   const ModelInputs inputs = model_inputs(model);
   if (const std::string found = obstacle(model, inputs, context, weights); !found.empty()) {
     throw UsageError(fmt::format(
@@ -83,13 +86,11 @@ int64_t serve_drawing_page(const kiln_model& model, Context& context, uint8_t* w
         {"probabilities", probabilities}, {"pixels", hexadecimal(pixels)}, {"seconds", time.count()}};
     return {.status = 200, .type = "application/json", .body = result.dump()};
   };
-  HttpServer server(address,
-                    {{"GET", "/",
-                      [&](const std::string&) -> HttpResponse {
-                        return {.status = 200, .type = "text/html; charset=utf-8", .body = page};
-                      }},
-                     {"POST", "/predict", predict}},
-                    limits);
+  HttpServer server(address, {{"GET", "/",
+                               [&](const std::string&) -> HttpResponse {
+                                 return {.status = 200, .type = "text/html; charset=utf-8", .body = page};
+                               }},
+                              {"POST", "/predict", predict}});
   ready(server.url());
   return server.run(stopped);
 }

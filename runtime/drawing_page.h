@@ -19,6 +19,6 @@ namespace kiln {
 /// answered. Throws UsageError where the model does not tell classes of one-channel images by probabilities.
 int64_t serve_drawing_page(const kiln_model& model, Context& context, uint8_t* weights, const HttpAddress& address,
                            const std::function<void(const std::string& url)>& ready,
-                           const std::function<bool()>& stopped, const HttpLimits& limits = {});
+                           const std::function<bool()>& stopped);
 
 }  // namespace kiln

@@ -28,11 +28,13 @@ struct HttpLimits {
   int connections = 4096;                  // open at once; further ones wait in the kernel's queue
 };
 
-/// "[ADDRESS:]PORT", "127.0.0.1:8080", "[::1]:0". Throws UsageError.
+/// Where a server listens; port 0 is any that is free.
 struct HttpAddress {
   std::string host = "127.0.0.1";
   uint16_t port = 0;
 };
+
+/// "[ADDRESS:]PORT": "8080", "0.0.0.0:8080", "[::1]:0". Throws UsageError.
 HttpAddress parse_http_address(const std::string& text);
 
 /// An HTTP/1.1 server on one thread, by Boost.Beast. A client that is slow, broken or gone costs a connection until its
