@@ -3,7 +3,8 @@
 # Makes of a graph file
 #   <name>_compile  the compiler of that graph,
 #   <folder>/<name>.o and <name>.h, by running it (with the flags; folder: <current build folder>/<name>),
-#   <name>_train and <name>_predict, which are linked with the object and need neither Halide nor LLVM.
+#   <name>_train and <name>_predict, which are linked with the object and need neither Halide nor LLVM,
+#   lib<name>.so, target <name>_shared: the predictor for C and other languages, by kiln_predictor.h.
 # Where the file has a neighbour <file>.schedule, its kernels are scheduled as that says.
 function(kiln_add_graph name file)
   cmake_parse_arguments(PARSE_ARGV 2 graph "" "OUTPUT" "COMPILE_FLAGS")
@@ -70,6 +71,41 @@ function(kiln_add_graph name file)
       endif()
     endif()
   endforeach()
+  if(TARGET Kiln::shared_main)
+    add_library(${name}_shared SHARED ${linked_model} ${object})
+    add_dependencies(${name}_shared ${name}_object)
+    set_target_properties(${name}_shared PROPERTIES OUTPUT_NAME ${name})
+    target_link_libraries(${name}_shared PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,Kiln::shared_main>)
+    target_link_options(${name}_shared PRIVATE LINKER:--version-script=${KILN_CMAKE_DIR}/shared.map)
+    set_target_properties(${name}_shared PROPERTIES LINK_DEPENDS ${KILN_CMAKE_DIR}/shared.map)
+  endif()
+endfunction()
+
+# kiln_install_graph(<name>)
+# Installs <name>_train, <name>_predict, kiln_convert, lib<name>.so and kiln_predictor.h; man pages of their --help where
+# help2man is found; and completion of their flags for bash. With include(CPack) that is what a package holds.
+function(kiln_install_graph name)
+  include(GNUInstallDirs)
+  find_program(KILN_HELP2MAN help2man)
+  foreach(tool ${name}_train ${name}_predict)
+    install(TARGETS ${tool} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    set(completion ${CMAKE_CURRENT_BINARY_DIR}/completions/${tool})
+    file(WRITE ${completion} "# _longopt reads the flags that --help prints.\ncomplete -F _longopt ${tool}\n")
+    install(FILES ${completion} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+    if(KILN_HELP2MAN)
+      set(page ${CMAKE_CURRENT_BINARY_DIR}/man/${tool}.1)
+      file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/man)
+      add_custom_command(OUTPUT ${page} DEPENDS ${tool} VERBATIM
+                         COMMAND ${KILN_HELP2MAN} --no-info --output=${page} $<TARGET_FILE:${tool}>)
+      add_custom_target(${tool}_man ALL DEPENDS ${page})
+      install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+    endif()
+  endforeach()
+  install(TARGETS ${name}_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(PROGRAMS $<TARGET_FILE:Kiln::convert> DESTINATION ${CMAKE_INSTALL_BINDIR})
+  get_target_property(folders Kiln::runtime INTERFACE_INCLUDE_DIRECTORIES)
+  find_file(KILN_PREDICTOR_HEADER kiln_predictor.h PATHS ${folders} NO_DEFAULT_PATH REQUIRED)
+  install(FILES ${KILN_PREDICTOR_HEADER} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 endfunction()
 
 set(KILN_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR} CACHE INTERNAL "Folder of Kiln's CMake files")

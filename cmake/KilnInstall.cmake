@@ -3,7 +3,7 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Kiln)
 
 set(installed kiln_dsl kiln_compiler kiln_runtime)
-foreach(tool compile train predict)
+foreach(tool compile train predict shared)
   if(TARGET kiln_${tool}_main)
     list(APPEND installed kiln_${tool}_main)
   endif()
@@ -27,4 +27,5 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/KilnConfigVersion.cmake COM
 install(FILES ${CMAKE_BINARY_DIR}/KilnConfig.cmake ${CMAKE_BINARY_DIR}/KilnConfigVersion.cmake
               ${PROJECT_SOURCE_DIR}/cmake/KilnDependencies.cmake ${PROJECT_SOURCE_DIR}/cmake/KilnGraph.cmake
               ${PROJECT_SOURCE_DIR}/cmake/linked_model.cpp.in ${PROJECT_SOURCE_DIR}/cmake/compile_graph.sh
+              ${PROJECT_SOURCE_DIR}/cmake/shared.map
         DESTINATION ${package_dir})

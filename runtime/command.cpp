@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sched.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <new>
@@ -40,6 +41,34 @@ std::function<std::string(const std::string&)> number_from(double low, double hi
     if (number && value >= low && value <= high) return {};  // not true of a NaN
     return fmt::format("'{}' is not a number from {} to {}", text, low, high);
   };
+}
+
+void add_config_file(CLI::App& app) {
+  app.set_config("--config", "", "Read flags from this file too: epochs = 14, a line each; the command line goes first")
+      ->option_text("FILE");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+}
+
+std::optional<std::string> parse_flags(CLI::App& app, const std::vector<std::string>& arguments) {
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    app.parse(reversed);
+    return std::nullopt;
+  } catch (const CLI::CallForHelp&) {
+    return app.help();
+  } catch (const CLI::CallForVersion& version) {
+    return std::string(version.what()) + '\n';
+  } catch (const CLI::ConfigError& error) {  // ends in the item that no flag has
+    const std::string text = error.what();
+    throw UsageError(fmt::format("{}: there is no flag --{}; see --help", app.get_config_ptr()->as<std::string>(),
+                                 text.substr(text.rfind(' ') + 1)));
+  } catch (const CLI::FileError&) {
+    throw UsageError(fmt::format("--config: cannot read {}", app.get_config_ptr()->as<std::string>()));
+  } catch (const CLI::ExtrasError&) {
+    throw UsageError(fmt::format("unknown argument {}; see --help", app.remaining().front()));
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(fmt::format("{}; see --help", error.what()));
+  }
 }
 
 int thread_count(int asked) {

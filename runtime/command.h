@@ -2,11 +2,17 @@
 
 #include <functional>
 #include <iosfwd>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "file_system.h"
 #include "interrupt.h"
 #include "progress.h"
+
+namespace CLI {
+class App;
+}
 
 namespace kiln {
 
@@ -25,6 +31,13 @@ int run_command(const std::string& name, std::ostream& err, const std::function<
 
 /// For CLI11's check(): a number from `low` to `high`, in a message without CLI11's strings of zeros.
 std::function<std::string(const std::string&)> number_from(double low, double high);
+
+/// Adds --config FILE, which gives any flag: `epochs = 14`, a line each. The command line goes before it.
+void add_config_file(CLI::App& app);
+
+/// Reads the arguments, the program's name not among them. The text that --help or --version asks for, else nothing;
+/// throws UsageError.
+std::optional<std::string> parse_flags(CLI::App& app, const std::vector<std::string>& arguments);
 
 /// The threads to use: as asked, or (0) as many as the process may run on.
 int thread_count(int asked);

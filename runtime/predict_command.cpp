@@ -12,6 +12,7 @@
 #include "checkpoint.h"
 #include "data/csv.h"
 #include "data/dataset.h"
+#include "drawing_page.h"
 #include "error.h"
 #include "model_file.h"
 #include "model_inputs.h"
@@ -23,7 +24,7 @@ namespace {
 
 struct PredictArguments {
   std::vector<std::string> models;
-  std::string test, out, labels, probabilities, augment;
+  std::string test, out, labels, probabilities, augment, serve;
   int32_t threads = 0, views = 0;
   int64_t seed = 0;  // of the trainer's flags; prediction draws no random numbers
   bool quiet = false, json = false;
@@ -41,6 +42,9 @@ std::string examples(const std::string& name) {
       Predicts by the mean of two networks.
   {0} --model digits.kiln --test test.csv --probabilities probabilities.csv
       Writes each class's probability, in the order of the rows.
+  {0} --model digits.kiln --serve 8080
+      A page to draw on, at http://127.0.0.1:8080/, until Ctrl-C; --serve 0 picks a free port,
+      --serve 0.0.0.0:8080 lets other machines, such as a phone, open it.
 
 Exit codes: 0 done, 1 failure, 2 usage error, 3 bad data or file, 4 non-finite values.)",
                      name);
@@ -52,6 +56,7 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
   PredictArguments result;
   CLI::App app(fmt::format("Predicts with the network {}.", model.name), name);
   app.footer(examples(name));
+  add_config_file(app);
   app.set_version_flag("--version", fmt::format("{} ({}; {} for {}, {})", name, KILN_VERSION, model.compiler,
                                                 model.target, model.precision));
   app.add_option(
@@ -61,19 +66,28 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
       ->allow_extra_args(false)
       ->option_text("FILE")
       ->required();
-  app.add_option("--test", result.test, "The rows to predict")->option_text("FILE")->required();
-  app.add_option("--out", result.out, "Write ImageId,Label to this file")->option_text("FILE");
+  CLI::Option* test = app.add_option("--test", result.test, "The rows to predict")->option_text("FILE");
+  app.add_option("--out", result.out, "Write ImageId,Label to this file")->option_text("FILE")->needs(test);
   app.add_option("--labels", result.labels, "The rows' labels (ImageId,Label): prints the accuracy")
-      ->option_text("FILE");
+      ->option_text("FILE")
+      ->needs(test);
   app.add_option("--probabilities", result.probabilities, "Write the probabilities to this CSV file")
-      ->option_text("FILE");
+      ->option_text("FILE")
+      ->needs(test);
+  app.add_option(
+         "--serve", result.serve,
+         "Serve a page to draw on, which shows the probabilities while one draws; a port of this machine alone, "
+         "or an address that others reach")
+      ->option_text("[ADDRESS:]PORT")
+      ->excludes(test);
   app.add_option("--threads", result.threads, "Threads to use (all cores)")
       ->option_text("N")
       ->check(number_from(1, 1024));
   app.add_option("--views", result.views,
                  "Predict from N more views of each row, distorted as by --augment at half its strength")
       ->option_text("N")
-      ->check(number_from(0, 1000));
+      ->check(number_from(0, 1000))
+      ->needs(test);
   app.add_option("--augment", result.augment,
                  "With --views: the training's distortions, rotation=10,shift=2,zoom=0.1,shear=5")
       ->option_text("SPEC");
@@ -81,20 +95,32 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
       ->option_text("N");
   app.add_flag("--quiet", result.quiet, "Print nothing but errors");
   app.add_flag("--json", result.json, "Print the result as one JSON object, nothing else");
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    out << app.help();
+  if (const std::optional<std::string> text = parse_flags(app, arguments)) {
+    out << *text;
     return std::nullopt;
-  } catch (const CLI::CallForVersion& version) {
-    out << version.what() << '\n';
-    return std::nullopt;
-  } catch (const CLI::ExtrasError&) {
-    throw UsageError(fmt::format("unknown argument {}; see --help", app.remaining().front()));
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(fmt::format("{}; see --help", error.what()));
   }
+  if (result.test.empty() && result.serve.empty())
+    throw UsageError("give --test FILE, the rows to predict, or --serve PORT, for a page to draw on; see --help");
   return result;
+}
+
+/// Until Ctrl-C, which is how it is meant to end.
+int serve(const PredictArguments& arguments, const kiln_model& model, Context& context, uint8_t* weights,
+          const CommandEnvironment& environment) {
+  const Interrupt interrupt;
+  const auto ready = [&](const std::string& url) {
+    if (arguments.json)
+      environment.out << nlohmann::json{{"url", url}}.dump() << std::endl;
+    else if (!arguments.quiet)
+      environment.out << fmt::format("Draw at {} (Ctrl-C ends it)\n", url) << std::flush;
+  };
+  const int64_t answered =
+      serve_drawing_page(model, context, weights, parse_http_address(arguments.serve), ready, environment.interrupted);
+  if (arguments.json)
+    environment.out << nlohmann::json{{"requests", answered}}.dump() << std::endl;
+  else if (!arguments.quiet)
+    environment.out << fmt::format("Stopped; {} requests answered\n", answered) << std::flush;
+  return 0;
 }
 
 }  // namespace
@@ -108,8 +134,18 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     require_processor(model);
     predicted_output(model);  // before anything is read: is there something to predict?
     const ModelInputs inputs = model_inputs(model);
-    std::vector<Checkpoint> checkpoints;  // all of them, before anything is computed
-    for (const std::string& path : parsed->models) checkpoints.push_back(load_model_file(path, model));
+    std::vector<AlignedMemory> weights;  // of all models, before anything is computed
+    for (const std::string& path : parsed->models) {
+      const Checkpoint checkpoint = load_model_file(path, model);
+      const std::vector<uint8_t>& bytes = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;
+      std::memcpy(weights.emplace_back(bytes.size()).data(), bytes.data(), bytes.size());
+    }
+    Context context(thread_count(parsed->threads));
+    if (!parsed->serve.empty()) {
+      if (weights.size() > 1) throw UsageError("--serve draws on one model: give --model once");
+      return serve(*parsed, model, context, weights[0].data(), environment);
+    }
+
     const Dataset dataset = load_dataset(parsed->test, inputs.shape, inputs.classes);
     std::vector<int32_t> labels = dataset.labels;
     if (!parsed->labels.empty()) labels = read_labels(parsed->labels);
@@ -117,13 +153,8 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
       throw DataError(fmt::format("{}: {} labels for the {} rows of {}", parsed->labels, labels.size(), dataset.rows,
                                   parsed->test));
     }
-
-    Context context(thread_count(parsed->threads));
     std::vector<Predictions> of_models;
-    for (const Checkpoint& checkpoint : checkpoints) {
-      const std::vector<uint8_t>& weights = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;
-      AlignedMemory memory(weights.size());
-      std::memcpy(memory.data(), weights.data(), weights.size());
+    for (const AlignedMemory& memory : weights) {
       of_models.push_back(predict(model, context, memory.data(), dataset, make_views(parsed->views, parsed->augment)));
     }
     const Predictions predictions = mean(of_models);

@@ -6,7 +6,6 @@
 #include <numeric>
 #include <optional>
 
-#include "batches.h"
 #include "data/csv.h"
 #include "error.h"
 #include "finite.h"
@@ -115,6 +114,29 @@ Predictions mean(std::span<const Predictions> predictions) {
   }
   if (!result.labels.empty()) result.labels = largest_classes(result);
   return result;
+}
+
+RowPredictor::RowPredictor(const kiln_model& model, Context& context, uint8_t* weights)
+    : weights_(weights),
+      row_{.rows = 1, .shape = model_inputs(model).shape, .pixels = {}, .labels = {}, .origin = "row"},
+      executor_(model.predict_one == nullptr ? *model.predict : *model.predict_one, context),
+      loader_(executor_, row_),
+      output_(executor_.program().outputs[predicted_output(model)]) {
+  executor_.prepare(weights_);
+}
+
+std::vector<float> RowPredictor::predict(std::span<const uint8_t> pixels) {
+  row_.pixels.assign(pixels.begin(), pixels.end());
+  const int32_t row = 0;
+  loader_.load(&row, 1);
+  executor_.run(weights_, {.learning_rate = 0, .step = 0, .seed = 0, .count = 1});
+  std::vector<float> values(output_.count);
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = executor_.real(output_)[i * static_cast<size_t>(executor_.program().lanes)];
+  if (!all_finite(values.data(), values.size()))
+    throw NonFiniteError(
+        fmt::format("{} is not finite; the weights are damaged or from a failed training", output_.name));
+  return values;
 }
 
 Views make_views(int32_t count, const std::string& augmentation) {

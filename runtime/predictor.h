@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "batches.h"
 #include "data/augmentation.h"
 #include "data/dataset.h"
 #include "executor.h"
@@ -49,6 +50,22 @@ void write_outputs(FileSystem& files, const std::string& path, const Predictions
 
 /// A submission; of a model without classes the outputs themselves.
 void write_predictions(FileSystem& files, const std::string& path, const Predictions& predictions);
+/// Predicts single rows as they come, by predict_one where the model has it. What it needs is allocated once.
+class RowPredictor {
+ public:
+  /// As predict(); model, context and weights must outlive it.
+  RowPredictor(const kiln_model& model, Context& context, uint8_t* weights);
+
+  /// The predicted output for the pixels of one row. Throws NonFiniteError.
+  std::vector<float> predict(std::span<const uint8_t> pixels);
+
+ private:
+  uint8_t* weights_;
+  Dataset row_;
+  Executor executor_;
+  BatchLoader loader_;
+  const kiln_value& output_;
+};
 
 /// How many of the labels are the same.
 int64_t count_correct(std::span<const int32_t> predicted, std::span<const int32_t> labels);

@@ -1,10 +1,13 @@
 #include "processor.h"
 
 #include <fmt/format.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "error.h"
+#include "file_system.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -68,6 +71,19 @@ bool processor_has(std::string_view feature) {
 #endif
   (void)feature;
   return true;
+}
+
+std::string processor_name() {
+  constexpr const char* kFile = "/proc/cpuinfo";
+  if (std::filesystem::exists(kFile)) {
+    const std::string text = read_file(kFile);
+    const size_t line = text.find("model name"), name = text.find(": ", line);
+    if (line != std::string::npos && name != std::string::npos)
+      return text.substr(name + 2, text.find('\n', name) - name - 2);
+  }
+  utsname machine = {};
+  ::uname(&machine);
+  return machine.machine;
 }
 
 void require_processor(const kiln_model& model, bool (*has)(std::string_view)) {

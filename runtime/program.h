@@ -102,7 +102,7 @@ struct kiln_model {
   const char* svg;
   const char* gradient_dot; /* and of its gradient graph */
   const char* gradient_svg;
-  const char* structure; /* the graph as it was written, as JSON: what exports are made from */
+  const char* structure;         /* the graph as it was written, as JSON: what exports are made from */
   const struct kiln_model* next; /* the same graph for a less capable processor, or null; state and results fit both */
 };
 

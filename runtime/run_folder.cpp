@@ -49,6 +49,8 @@ void RunFolder::begin_metrics(int64_t epochs) {
   write("metrics.csv", kept);
 }
 
+std::string RunFolder::metrics() const { return read_file(file("metrics.csv")); }
+
 void RunFolder::append_metrics(int64_t epoch, double seconds, double rate, const MetricValues& values) {
   const std::string path = file("metrics.csv");
   std::error_code error;

@@ -23,6 +23,7 @@ std::string create_next_run_folder(FileSystem& files, const std::string& parent,
 ///     model.svg .dot, gradient.svg .dot   pictures, where the model has some
 ///     profile.json, trace.json   with --profile
 ///     submission.csv  where rows to predict were given
+///     report.html     a page with all of it (report.h)
 class RunFolder {
  public:
   /// Creates it; throws Failure.
@@ -36,6 +37,7 @@ class RunFolder {
 
   /// Keeps the lines of metrics.csv up to `epochs` done, for a run that goes on from there; a new one starts with none.
   void begin_metrics(int64_t epochs);
+  std::string metrics() const;
   void append_metrics(int64_t epoch, double seconds, double rate, const MetricValues& values);
 
  private:

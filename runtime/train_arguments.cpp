@@ -56,6 +56,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
 
   CLI::App app(fmt::format("Trains the network {}.", model.name), name);
   app.footer(examples(name));
+  add_config_file(app);
   app.set_version_flag("--version", fmt::format("{} ({}; {} for {}, {})", name, KILN_VERSION, model.compiler,
                                                 model.target, model.precision));
   std::vector<std::pair<CLI::Option*, GivenOption>> lasting;  // those that decide the run's bits
@@ -206,19 +207,9 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
                "Print a JSON object an epoch, one for a profile and one for the result, nothing else")
       ->group(group);
 
-  try {
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    out << app.help();
+  if (const std::optional<std::string> text = parse_flags(app, arguments)) {
+    out << *text;
     return std::nullopt;
-  } catch (const CLI::CallForVersion& version) {
-    out << version.what() << '\n';
-    return std::nullopt;
-  } catch (const CLI::ExtrasError&) {
-    throw UsageError(fmt::format("unknown argument {}; see --help", app.remaining().front()));
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(fmt::format("{}; see --help", error.what()));
   }
   for (const auto& [option, given] : lasting) {
     if (option->count() > 0) result.given.push_back(given);

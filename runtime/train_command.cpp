@@ -1,8 +1,10 @@
 #include "train_command.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -17,6 +19,7 @@
 #include "predictor.h"
 #include "processor.h"
 #include "profiler.h"
+#include "report.h"
 #include "run_folder.h"
 #include "self_test.h"
 #include "train_arguments.h"
@@ -218,7 +221,7 @@ class TrainingRun {
 
     if (path.empty()) path = create_next_run_folder(environment_.files, "runs", model_.name);
     RunFolder folder(environment_.files, path);
-    folder.write("arguments.json", arguments_json(trainer, dataset));
+    folder.write("arguments.json", arguments_json(trainer, dataset).dump(2) + "\n");
     folder.write_pictures(model_);
     folder.begin_metrics(trainer.epoch());
     std::optional<Profiler> profiler;
@@ -228,9 +231,13 @@ class TrainingRun {
     }
     const bool complete = train(trainer, folder);
     trainer.profile(nullptr);
-    if (profiler) report(*profiler, folder);
-    if (!complete) return {ExitCode::interrupted, {}, {}};
-    return {ExitCode::done, finish(trainer, folder, test), test.labels};
+    RunResults results;
+    if (profiler) results.profile = finish_profile(*profiler, folder);
+    if (!complete) {
+      write_report(trainer, folder, dataset, "interrupted", results);
+      return {ExitCode::interrupted, {}, {}};
+    }
+    return {ExitCode::done, finish(trainer, folder, dataset, test, results), test.labels};
   }
 
  private:
@@ -281,18 +288,18 @@ class TrainingRun {
     out << std::flush;
   }
 
-  std::string arguments_json(const Trainer& trainer, const Dataset& dataset) const {
-    const nlohmann::json json = {{"command", command_},
-                                 {"options", trainer.options()},
-                                 {"threads", context_.pool.threads()},
-                                 {"graph", model_.name},
-                                 {"fingerprint", model_.fingerprint},
-                                 {"compiler", model_.compiler},
-                                 {"target", model_.target},
-                                 {"precision", model_.precision},
-                                 {"version", KILN_VERSION},
-                                 {"data", {{"rows", dataset.rows}, {"origin", dataset.origin}}}};
-    return json.dump(2) + "\n";
+  nlohmann::json arguments_json(const Trainer& trainer, const Dataset& dataset) const {
+    return {{"command", command_},
+            {"options", trainer.options()},
+            {"threads", context_.pool.threads()},
+            {"processor", processor_name()},
+            {"graph", model_.name},
+            {"fingerprint", model_.fingerprint},
+            {"compiler", model_.compiler},
+            {"target", model_.target},
+            {"precision", model_.precision},
+            {"version", KILN_VERSION},
+            {"data", {{"rows", dataset.rows}, {"origin", dataset.origin}}}};
   }
 
   // False when interrupted, the state being saved.
@@ -398,7 +405,30 @@ class TrainingRun {
     }
   }
 
-  std::optional<Predictions> finish(const Trainer& trainer, RunFolder& folder, const TestData& test) {
+  /// Whether predictions can be judged by these labels: the model's output has a value a class, and they are classes.
+  bool tells_classes(std::span<const int32_t> labels) const {
+    const int32_t classes = model_inputs(model_).classes;
+    if (classes < 2 || model_.predict == nullptr || model_.predict->output_count == 0) return false;
+    return model_.predict->outputs[predicted_output(model_)].count == static_cast<uint64_t>(classes) &&
+           std::all_of(labels.begin(), labels.end(), [&](int32_t label) { return label >= 0 && label < classes; });
+  }
+
+  /// The last of a run's files. It tells what `results` holds and what the trainer and the folder know.
+  void write_report(const Trainer& trainer, RunFolder& folder, const Dataset& dataset, const char* outcome,
+                    RunResults& results) {
+    results.run = arguments_json(trainer, dataset);
+    results.outcome = outcome;
+    results.finished = fmt::format("{:%Y-%m-%d %H:%M} UTC", fmt::gmtime(std::time(nullptr)));
+    results.metrics = folder.metrics();
+    results.monitor = trainer.options().monitor;
+    results.best_epoch = trainer.best_epoch();
+    results.seconds = seconds_since(start_);
+    results.weights_checksum = weights_checksum(trainer.model(trainer.final_weights()));
+    folder.write("report.html", report_html(model_, trainer.final_weights(), results));
+  }
+
+  std::optional<Predictions> finish(const Trainer& trainer, RunFolder& folder, const Dataset& dataset,
+                                    const TestData& test, RunResults& results) {
     const Checkpoint final = trainer.model(trainer.final_weights());
     save_checkpoint(environment_.files, folder.file("model.kiln"), model_, final);
     if (is_foreign(arguments_.save)) {  // with the optimizer's state, as those tools keep it
@@ -415,6 +445,13 @@ class TrainingRun {
       result["best_epoch"] = trainer.best_epoch();
       result["best_" + trainer.options().monitor] = trainer.best_value();
     }
+    if (const RowRange rows = trainer.split().validation; rows.count > 0 && tells_classes(dataset.labels)) {
+      const Dataset validated = rows_of(dataset, rows.first, rows.count);
+      results.evaluations.push_back(
+          {"validation", dataset, rows.first,
+           std::span(dataset.labels).subspan(static_cast<size_t>(rows.first), static_cast<size_t>(rows.count)),
+           predict(model_, context_, trainer.final_weights(), validated)});
+    }
     std::string text;
     if (trainer.stopped_early()) {
       text += fmt::format("Stopped early: {} epochs without a better {}\n", trainer.options().early_stopping,
@@ -427,11 +464,15 @@ class TrainingRun {
       write_predictions(environment_.files, folder.file("submission.csv"), *predictions);
       if (!arguments_.submission.empty()) write_predictions(environment_.files, arguments_.submission, *predictions);
       text += accuracy_text("Test accuracy", *predictions, test.labels, result);
+      if (!test.labels.empty() && tells_classes(test.labels))
+        results.evaluations.push_back({"test", *test.rows, 0, test.labels, *predictions});
     }
+    write_report(trainer, folder, dataset, "done", results);
     const double seconds = seconds_since(start_);
     result["weights_crc32"] = weights_checksum(final);
     result["seconds"] = seconds;
     result["run_folder"] = folder.path();
+    result["report"] = folder.file("report.html");
     result["model"] = arguments_.save.empty() ? folder.file("model.kiln") : arguments_.save;
     if (test.rows)
       result["submission"] = arguments_.submission.empty() ? folder.file("submission.csv") : arguments_.submission;
@@ -448,20 +489,22 @@ class TrainingRun {
         "arguments.json{}{}\n",
         weights_checksum(final), folder.path(), model_.svg && *model_.svg ? ", model.svg" : "",
         test.rows ? ", submission.csv" : "");
+    text += fmt::format("Report: {}\n", folder.file("report.html"));
     if (!arguments_.save.empty()) text += fmt::format("Model: {}\n", arguments_.save);
     if (!arguments_.submission.empty()) text += fmt::format("Submission: {}\n", arguments_.submission);
     environment_.out << text << std::flush;
     return predictions;
   }
 
-  void report(const Profiler& profiler, RunFolder& folder) {
+  Profile finish_profile(const Profiler& profiler, RunFolder& folder) {
     if (arguments_.profile == "trace") folder.write("trace.json", profiler.trace());
     const Roofline roofline = measure_roofline(context_.pool, model_.state_bytes + model_.train->arena_bytes);
-    const Profile profile = profiler.profile(roofline);
+    Profile profile = profiler.profile(roofline);
     const nlohmann::ordered_json json = profile_json(profile);
     folder.write("profile.json", json.dump(2) + "\n");
     if (arguments_.json) environment_.out << nlohmann::ordered_json{{"profile", json}}.dump() << std::endl;
     if (talk_) environment_.out << profile_table(profile) << std::flush;
+    return profile;
   }
 
   const std::vector<std::string>& command_;

@@ -14,6 +14,7 @@
 #include "codegen/model.h"
 #include "codegen/schedule_requests.h"
 #include "codegen/target.h"
+#include "command.h"
 #include "compiler_id.h"
 #include "driver/documentation.h"
 #include "driver/explain.h"
@@ -283,6 +284,7 @@ int main(int argc, char** argv) {
   app.add_option("--seed", options.seed, "Accepted like the trainer's; compiling draws no random numbers");
   app.add_flag("--quiet", options.quiet, "Print errors only");
   app.add_flag("--json", options.json, "Print one JSON object when done");
+  add_config_file(app);
   app.set_version_flag("--version", compiler_version());
   app.footer("Examples:\n  " + program + " --out generated/digits\n  " + program + " --dump program | less\n  " +
              program + " --dump stmt --kernel conv2d_1.weight_gradient\n  " + program +

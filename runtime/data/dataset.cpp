@@ -28,6 +28,18 @@ std::string labels_beside(const std::string& path) {
 
 }  // namespace
 
+Dataset rows_of(const Dataset& dataset, int64_t first, int64_t count) {
+  const auto begin = dataset.pixels.begin() + first * dataset.elements();
+  Dataset result = {.rows = count,
+                    .shape = dataset.shape,
+                    .pixels = {begin, begin + count * dataset.elements()},
+                    .labels = {},
+                    .origin = dataset.origin};
+  if (!dataset.labels.empty())
+    result.labels.assign(dataset.labels.begin() + first, dataset.labels.begin() + first + count);
+  return result;
+}
+
 Dataset load_dataset(const std::string& path, const std::vector<int64_t>& shape, int32_t classes,
                      const std::string& labels_path) {
   const std::string bytes = read_unpacked(path);

@@ -21,6 +21,9 @@ struct Dataset {
   }
 };
 
+/// So many rows of a data set, from the given one on.
+Dataset rows_of(const Dataset& dataset, int64_t first, int64_t count);
+
 /// Reads a data file, whose content tells its format: Kaggle's CSV or MNIST's IDX, plain or gzipped. Samples have
 /// `shape` and labels 0..classes-1, none if `classes` is 0. `labels_path`: the label file of IDX images; without it,
 /// the name with "images-idx3" replaced by "labels-idx1", if that file exists. Throws DataError with file, row and

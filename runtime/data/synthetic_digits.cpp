@@ -8,6 +8,7 @@
 #include <numbers>
 #include <thread>
 
+#include "data/pen.h"
 #include "random.h"
 
 namespace kiln {
@@ -16,13 +17,7 @@ namespace {
 constexpr int kSize = 28;
 constexpr float kBox = 20;  // MNIST scales a digit into 20 x 20 pixels of the 28 x 28
 
-struct Point {
-  float x, y;
-};
-
-/// A pen stroke through its points, smooth (a Catmull-Rom spline); `closed` strokes return to their beginning.
-using Stroke = std::vector<Point>;
-/// One way to write a digit, in a unit square with y downwards.
+/// One way to write a digit, in a unit square; a stroke is smooth through its points (a Catmull-Rom spline).
 using Allograph = std::vector<Stroke>;
 
 // How people write the digits; the ways are equally likely.
@@ -107,12 +102,6 @@ class Draws {
   size_t used_ = 4;
 };
 
-/// A piece of the pen's way, as thick as the pen pressed.
-struct Segment {
-  Point a, b;
-  float radius;
-};
-
 Point spline(Point p0, Point p1, Point p2, Point p3, float t) {
   const auto at = [t](float a, float b, float c, float d) {
     return 0.5F * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t * t + (3 * b - a - 3 * c + d) * t * t * t);
@@ -171,65 +160,16 @@ std::vector<Segment> write_digit(int digit, Draws& draws) {
       }
     }
   }
-  // Into the box, ink included, whichever side is longer.
-  Point low = {1e9F, 1e9F}, high = {-1e9F, -1e9F};
-  for (const Segment& segment : segments) {
-    for (const Point p : {segment.a, segment.b}) {
-      low = {std::min(low.x, p.x), std::min(low.y, p.y)};
-      high = {std::max(high.x, p.x), std::max(high.y, p.y)};
-    }
-  }
-  const float longest = std::max(high.x - low.x, high.y - low.y), scale = (kBox - 2 * radius) / longest;
-  for (Segment& segment : segments) {
-    for (Point* p : {&segment.a, &segment.b}) *p = {(p->x - low.x) * scale + radius, (p->y - low.y) * scale + radius};
-  }
+  fit_into_box(segments, kBox, radius);
   return segments;
-}
-
-using Image = std::array<float, kSize * kSize>;
-
-/// Ink by distance from the pen's way, soft over a pixel.
-void draw(const std::vector<Segment>& segments, float offset_x, float offset_y, Image& image) {
-  image.fill(0);
-  for (const Segment& segment : segments) {
-    const Point a = {segment.a.x + offset_x, segment.a.y + offset_y},
-                b = {segment.b.x + offset_x, segment.b.y + offset_y};
-    const float reach = segment.radius + 0.7F;
-    const int x0 = std::max(0, static_cast<int>(std::floor(std::min(a.x, b.x) - reach))),
-              x1 = std::min(kSize - 1, static_cast<int>(std::max(a.x, b.x) + reach) + 1);
-    const int y0 = std::max(0, static_cast<int>(std::floor(std::min(a.y, b.y) - reach))),
-              y1 = std::min(kSize - 1, static_cast<int>(std::max(a.y, b.y) + reach) + 1);
-    const float dx = b.x - a.x, dy = b.y - a.y, inverse = 1 / std::max(dx * dx + dy * dy, 1e-6F);
-    for (int y = y0; y <= y1; ++y) {
-      for (int x = x0; x <= x1; ++x) {
-        const float px = static_cast<float>(x) - a.x, py = static_cast<float>(y) - a.y;
-        const float along = std::clamp((px * dx + py * dy) * inverse, 0.0F, 1.0F);
-        const float ex = px - along * dx, ey = py - along * dy;
-        const float ink = std::clamp(segment.radius + 0.5F - std::sqrt(ex * ex + ey * ey), 0.0F, 1.0F);
-        float& value = image[static_cast<size_t>(y * kSize + x)];
-        value = std::max(value, ink);
-      }
-    }
-  }
 }
 
 void make_image(uint64_t seed, uint64_t index, uint8_t* pixels, int32_t& label) {
   Draws draws(seed, index);
   label = draws.below(10);
   const std::vector<Segment> segments = write_digit(label, draws);
-  Image image;
-  draw(segments, 4, 4, image);
-  float mass = 0, mass_x = 0, mass_y = 0;
-  for (int y = 0; y < kSize; ++y) {
-    for (int x = 0; x < kSize; ++x) {
-      const float ink = image[static_cast<size_t>(y * kSize + x)];
-      mass += ink;
-      mass_x += ink * static_cast<float>(x);
-      mass_y += ink * static_cast<float>(y);
-    }
-  }
-  constexpr float kCentre = (kSize - 1) / 2.0F;
-  draw(segments, 4 + std::round(kCentre - mass_x / mass), 4 + std::round(kCentre - mass_y / mass), image);
+  std::array<float, kSize * kSize> image;
+  draw_centred(segments, kBox, kSize, kSize, image);
 
   const float darkness = draws.uniform(0.85F, 1.0F), grain = draws.uniform(0, 0.12F);
   for (size_t i = 0; i < image.size(); ++i) {

@@ -110,7 +110,7 @@ TEST_F(Tools, ARunLeavesItsFolder) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, "");
   for (const char* name : {"model.kiln", "best.kiln", "last.kiln", "metrics.csv", "arguments.json", "model.svg",
-                           "model.dot", "gradient.svg", "gradient.dot", "submission.csv"}) {
+                           "model.dot", "gradient.svg", "gradient.dot", "submission.csv", "report.html"}) {
     EXPECT_GT(fs::file_size(folder_ / "run" / name), 0U) << name;
   }
   EXPECT_EQ(contents(path("run/submission.csv")).substr(0, 14), "ImageId,Label\n");
@@ -227,7 +227,8 @@ TEST_F(Tools, ASecondCompilationIsTheSameObjectFromTheCache) {
   EXPECT_EQ(compile("none", "--cache none").at("cached_kernels"), 0);
   EXPECT_EQ(compile("unwritable", "--cache out.txt/cache").at("cached_kernels"), 0);
   const Result text = run("digits_compile --out warm");
-  EXPECT_NE(text.out.find(" kernels (" + std::to_string(kernels) + " from the cache), "), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find(" kernels (" + std::to_string(kernels) + " from the cache), "), std::string::npos)
+      << text.out;
 }
 
 TEST_F(Tools, JsonIsAllThereIs) {

@@ -75,6 +75,24 @@ TEST_F(InstalledTree, TrainerAndPredictorNeedNeitherHalideNorLlvm) {
   }
 }
 
+TEST_F(InstalledTree, AGraphIsInstalledAndPackaged) {
+  ASSERT_EQ(run(std::string(KILN_CMAKE) + " --install " + at("build") + " --prefix " + at("graph")), 0) << output();
+  for (const char* file : {"bin/logistic_train", "bin/logistic_predict", "bin/kiln_convert", "include/kiln_predictor.h",
+                           "share/bash-completion/completions/logistic_train"}) {
+    EXPECT_TRUE(fs::exists(at("graph") + "/" + file)) << file;
+  }
+  EXPECT_EQ(run(at("graph/bin/logistic_train") + " --fast-dev-run --quiet --run-folder installed --save model.h5"), 0)
+      << output();  // through the kiln_convert beside it
+  const fs::path cpack = fs::path(KILN_CMAKE).parent_path() / "cpack";
+  ASSERT_EQ(run(cpack.string() + " --config " + at("build/CPackConfig.cmake")), 0) << output();
+  ASSERT_EQ(run("dpkg-deb --contents outside-1.0-Linux.deb"), 0) << output();
+  for (const char* file : {"./usr/bin/logistic_train", "liblogistic.so", "kiln_predictor.h"}) {
+    EXPECT_NE(output().find(file), std::string::npos) << file << "\n" << output();
+  }
+  ASSERT_EQ(run("dpkg-deb --field outside-1.0-Linux.deb Depends"), 0) << output();
+  EXPECT_NE(output().find("libc6"), std::string::npos) << output();
+}
+
 TEST_F(InstalledTree, LocationsAreRelativeToTheProject) {
   const std::string object = read(at("build/logistic/logistic.o"));
   EXPECT_NE(object.find("logistic.cpp"), std::string::npos);

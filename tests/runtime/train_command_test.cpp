@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -64,6 +65,12 @@ class CommandTest : public testing::Test {
     return names;
   }
 
+  nlohmann::json report_data() const {
+    const std::string page = read_file(run_ + "/report.html"), begin = R"(id="data">)";
+    const size_t at = page.find(begin) + begin.size();
+    return nlohmann::json::parse(page.substr(at, page.find("</script>", at) - at));
+  }
+
   // metrics.csv without the seconds, which no two runs share.
   static std::string metrics(const std::string& path) {
     std::istringstream lines(read_file(path));
@@ -87,16 +94,16 @@ TEST_F(CommandTest, TrainsValidatesPredictsAndSaysWhereEverythingIs) {
                                "--run-folder", run_, "--save", model, "--submission", submission, "--threads", "1"});
   EXPECT_EQ(result.err, "");
   EXPECT_EQ(result.code, 0);
-  EXPECT_EQ(run_names(),
-            (std::vector<std::string>{"arguments.json", "best.kiln", "gradient.dot", "gradient.svg", "last.kiln",
-                                      "metrics.csv", "model.dot", "model.kiln", "model.svg", "submission.csv"}));
+  EXPECT_EQ(run_names(), (std::vector<std::string>{"arguments.json", "best.kiln", "gradient.dot", "gradient.svg",
+                                                   "last.kiln", "metrics.csv", "model.dot", "model.kiln", "model.svg",
+                                                   "report.html", "submission.csv"}));
   EXPECT_EQ(read_file(submission), read_file(run_ + "/submission.csv"));
   EXPECT_EQ(read_file(model), read_file(run_ + "/model.kiln"));
   EXPECT_EQ(read_file(run_ + "/model.svg"), model_.svg);
   std::istringstream lines(result.out);
   std::vector<std::string> text;
   for (std::string line; std::getline(lines, line);) text.push_back(line);
-  ASSERT_EQ(text.size(), 12u) << result.out;
+  ASSERT_EQ(text.size(), 13u) << result.out;
   EXPECT_EQ(text[0], "One dense layer");
   EXPECT_EQ(text[1], "Data: 100 rows of " + train_ + ": 80 to train on, the last 20 to validate on");
   EXPECT_EQ(text[2], "Test: 30 rows of " + test_ + ", labels known");
@@ -113,8 +120,9 @@ TEST_F(CommandTest, TrainsValidatesPredictsAndSaysWhereEverythingIs) {
             "Files in " + run_ +
                 ": model.kiln (the trained model), best.kiln, last.kiln (to go on from), metrics.csv, arguments.json, "
                 "model.svg, submission.csv");
-  EXPECT_EQ(text[10], "Model: " + model);
-  EXPECT_EQ(text[11], "Submission: " + submission);
+  EXPECT_EQ(text[10], "Report: " + run_ + "/report.html");
+  EXPECT_EQ(text[11], "Model: " + model);
+  EXPECT_EQ(text[12], "Submission: " + submission);
 
   const nlohmann::json arguments = nlohmann::json::parse(read_file(run_ + "/arguments.json"));
   EXPECT_EQ(arguments["command"][0], "--train");
@@ -122,6 +130,25 @@ TEST_F(CommandTest, TrainsValidatesPredictsAndSaysWhereEverythingIs) {
   EXPECT_EQ(arguments["fingerprint"], model_.fingerprint);
   EXPECT_EQ(metrics(run_ + "/metrics.csv").substr(0, 61),
             "epoch,learning_rate,accuracy,loss,val_accuracy,val_loss\n1,0.0");
+}
+
+TEST_F(CommandTest, AFileGivesAnyFlagAndTheCommandLineGoesFirst) {
+  const std::string config = folder_.file("flags.toml");
+  std::ofstream(config) << "# any flag\ntrain = \"" << train_
+                        << "\"\nepochs = 2\nseed = 7\nthreads = 1\nrestore-best = true\n";
+  ASSERT_EQ(train({"--config", config, "--seed", "9", "--run-folder", run_}).code, 0);
+  const auto options = nlohmann::json::parse(read_file(run_ + "/arguments.json"))["options"];
+  EXPECT_EQ(options["epochs"], 2);
+  EXPECT_EQ(options["seed"], 9);
+  EXPECT_EQ(options["restore_best"], true);
+
+  std::ofstream(config) << "epoch = 2\n";
+  const Result misspelt = train({"--config", config});
+  EXPECT_EQ(misspelt.code, 2);
+  EXPECT_EQ(misspelt.err, "small_train: error: " + config + ": there is no flag --epoch; see --help\n");
+  const Result missing = train({"--config", "missing.toml"});
+  EXPECT_EQ(missing.code, 2);
+  EXPECT_EQ(missing.err, "small_train: error: --config: cannot read missing.toml\n");
 }
 
 TEST_F(CommandTest, AnEnsemblePredictsByTheMeanOfItsNetworks) {
@@ -212,6 +239,51 @@ TEST_F(CommandTest, AProfiledRunSaysWhereTheTimeWent) {
   EXPECT_EQ(result.code, 130);
   EXPECT_EQ(result.out, "");
   EXPECT_EQ(nlohmann::json::parse(read_file(run_ + "/profile.json")).at("steps"), 1);
+}
+
+TEST_F(CommandTest, ARunLeavesAReportWithTheNumbersThatItPrinted) {
+  const Result result = train({"--train", train_, "--test", test_, "--test-labels", labels_, "--epochs", "3",
+                               "--profile", "--run-folder", run_, "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  double validated = 0, tested = 0;
+  std::istringstream lines(result.out);
+  for (std::string line; std::getline(lines, line);) {
+    const nlohmann::json object = nlohmann::json::parse(line);
+    validated = object.value("val_accuracy", validated);
+    tested = object.value("test_accuracy", tested);
+    if (object.contains("report")) {
+      EXPECT_EQ(object["report"], run_ + "/report.html");
+    }
+  }
+  const nlohmann::json data = report_data();
+  ASSERT_EQ(data.at("evaluations").size(), 2U);
+  for (const auto& [name, rows, accuracy] : {std::tuple("validation", 20, validated), {"test", 30, tested}}) {
+    const nlohmann::json& evaluation = data.at("evaluations").at(name == std::string("test") ? 1 : 0);
+    EXPECT_EQ(evaluation.at("name"), name);
+    int sum = 0, diagonal = 0;
+    for (size_t i = 0; i < 3; ++i) {
+      for (size_t j = 0; j < 3; ++j) {
+        const int count = evaluation.at("confusion").at(i).at(j);
+        sum += count;
+        diagonal += i == j ? count : 0;
+      }
+    }
+    EXPECT_EQ(sum, rows);
+    EXPECT_NEAR(static_cast<double>(diagonal) / rows, accuracy, 1e-6);
+  }
+  EXPECT_EQ(data.at("metrics"), read_file(run_ + "/metrics.csv"));
+  EXPECT_EQ(data.at("profile").at("steps"), 42);
+  EXPECT_EQ(data.at("weights_crc32"), weights_checksum(load_checkpoint(run_ + "/model.kiln", model_)));
+}
+
+TEST_F(CommandTest, AnInterruptedRunAndOneWithoutValidationLeaveAReportToo) {
+  ASSERT_EQ(train({"--train", train_, "--run-folder", run_}, [] { return true; }).code, 130);
+  EXPECT_EQ(report_data().at("outcome"), "interrupted");
+  EXPECT_TRUE(report_data().at("evaluations").empty());
+  std::filesystem::remove_all(run_);
+  ASSERT_EQ(train({"--train", train_, "--validation-split", "0", "--epochs", "1", "--run-folder", run_}).code, 0);
+  EXPECT_EQ(report_data().at("outcome"), "done");
+  EXPECT_TRUE(report_data().at("evaluations").empty());
 }
 
 TEST_F(CommandTest, QuietSaysNothing) {
@@ -391,6 +463,16 @@ TEST_F(CommandTest, PredictionsErrorsAreOneLine) {
   EXPECT_EQ(result.code, 3);
   EXPECT_EQ(result.err, "small_predict: error: " + labels_ + ": 30 labels for the 100 rows of " + train_ + "\n");
   EXPECT_FALSE(std::filesystem::exists(out));
+  result = predict({"--model", model});
+  EXPECT_EQ(result.err,
+            "small_predict: error: give --test FILE, the rows to predict, or --serve PORT, for a page to draw on; see "
+            "--help\n");
+  result = predict({"--model", model, "--serve", "8080:x"});
+  EXPECT_EQ(
+      result.err,
+      "small_predict: error: --serve 8080:x is no [ADDRESS:]PORT; it looks like 8080, 0.0.0.0:8080 or [::1]:8080\n");
+  EXPECT_EQ(result.code, 2);
+  EXPECT_EQ(predict({"--model", model, "--serve", "0", "--test", test_}).code, 2);
   result = predict({"--test", test_});
   EXPECT_EQ(result.code, 2);
   EXPECT_EQ(result.err, "small_predict: error: --model is required; see --help\n");
