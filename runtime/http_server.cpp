@@ -122,6 +122,7 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void write(HttpResponse response, bool keep_alive) {
+    ++server_.answered;
     response_ = http::response<http::string_body>();
     response_.result(static_cast<unsigned>(response.status));
     response_.keep_alive(keep_alive);
@@ -138,7 +139,6 @@ class Session : public std::enable_shared_from_this<Session> {
     stream_.expires_after(server_.limits.time);
     http::async_write(stream_, response_, [self = shared_from_this(), keep_alive](error_code error, size_t) {
       if (error) return;
-      ++self->server_.answered;
       if (keep_alive) return self->read();
       self->stream_.socket().shutdown(tcp::socket::shutdown_send, error);
       self->stream_.expires_after(kFarewell);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <regex>
 #include <set>
 
 #include "executor.h"
@@ -23,18 +22,18 @@ nlohmann::json data_of(const std::string& page) {
 
 /// The first element that is not closed where it should be; nothing: every one is.
 std::string first_open_element(const std::string& page) {
-  static const std::set<std::string> kEmpty = {"meta", "link", "br", "hr", "img", "input"};
-  const std::string text =
-      std::regex_replace(page, std::regex("(<(script|style)[^>]*>)[^]*?</\\2>", std::regex::ECMAScript), "$1</$2>");
+  static const std::set<std::string> kEmpty = {"!DOCTYPE", "meta", "link", "br", "hr", "img", "input"};
   std::vector<std::string> open;
-  const std::regex tag("<(/?)([a-zA-Z0-9]+)[^>]*>");
-  for (auto at = std::sregex_iterator(text.begin(), text.end(), tag); at != std::sregex_iterator(); ++at) {
-    const std::string name = (*at)[2];
+  for (size_t at = page.find('<'); at != std::string::npos; at = page.find('<', at + 1)) {
+    const size_t begin = page[at + 1] == '/' ? at + 2 : at + 1;
+    const std::string name = page.substr(begin, page.find_first_of(" >\n", begin) - begin);
     if (kEmpty.count(name) > 0) continue;
-    if ((*at)[1].length() == 0) {
+    if (begin == at + 1) {
       open.push_back(name);
+      if (name == "script" || name == "style") at = page.find("</" + name, at) - 1;  // what is in them is no markup
+    } else if (open.empty() || open.back() != name) {
+      return "</" + name + ">";
     } else {
-      if (open.empty() || open.back() != name) return "</" + name + ">";
       open.pop_back();
     }
   }
