@@ -51,9 +51,9 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
   app.footer(examples(name));
   app.set_version_flag("--version", fmt::format("{} ({}; {} for {}, {})", name, KILN_VERSION, model.compiler,
                                                 model.target, model.precision));
-  app.add_option(
-         "--model", result.model,
-         "The trained model: model.kiln, best.kiln or last.kiln of a run, or Keras's .h5 or .keras, or .safetensors")
+  app.add_option("--model", result.model,
+                 "The trained model: model.kiln, best.kiln or last.kiln of a run, or Keras's .h5 or .keras, "
+                 ".safetensors or .onnx")
       ->option_text("FILE")
       ->required();
   app.add_option("--test", result.test, "The rows to predict")->option_text("FILE")->required();
