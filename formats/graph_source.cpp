@@ -8,7 +8,7 @@
 #include <set>
 
 #include "error.h"
-#include "onnx_file.h"
+#include "network.h"
 #include "structure.h"
 
 namespace kiln {

@@ -23,6 +23,14 @@ std::string identifier(const std::string& name) {
   return result;
 }
 
+std::string printable(const std::string& name) {
+  std::string result = name.substr(0, 100);
+  for (char& c : result) {
+    if (static_cast<unsigned char>(c) < 32 || c == 127) c = '?';
+  }
+  return result;
+}
+
 std::string NetworkBuilder::unique_name(const std::string& wanted) {
   const std::string name = identifier(wanted);
   const int uses = names_[name]++;

@@ -80,6 +80,9 @@ class NetworkBuilder {
 /// A name as an identifier of C++: letters, digits and _, with another first character than a digit.
 std::string identifier(const std::string& name);
 
+/// A name of a file's in an error or a comment: of one line, whatever it is.
+std::string printable(const std::string& name);
+
 /// The weights of the network in a file of the network `like`, whose structure must be the same, node by node from the
 /// outputs: names, and what only training does (dropout, momentum), may differ. The optimizer begins anew. Throws
 /// DataError naming graph line and difference.

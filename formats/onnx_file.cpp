@@ -11,6 +11,7 @@
 
 #include "error.h"
 #include "half.h"
+#include "network.h"
 
 namespace kiln {
 namespace {
@@ -64,14 +65,6 @@ void require_here(const TensorProto& tensor, const std::string& origin) {
 }
 
 }  // namespace
-
-std::string printable(const std::string& name) {
-  std::string result = name.substr(0, 100);
-  for (char& c : result) {
-    if (static_cast<unsigned char>(c) < 32 || c == 127) c = '?';
-  }
-  return result;
-}
 
 onnx::ModelProto parse_onnx(const std::string& bytes, const std::string& origin) {
   onnx::ModelProto model;

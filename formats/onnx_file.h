@@ -9,9 +9,6 @@
 
 namespace kiln {
 
-/// A name of the file's in an error: of one line, whatever it is.
-std::string printable(const std::string& name);
-
 /// The bytes of an ONNX file as a message; throws DataError. `origin` is the file's name in errors.
 onnx::ModelProto parse_onnx(const std::string& bytes, const std::string& origin);
 

@@ -162,6 +162,13 @@ class Call {
   std::set<std::string> unread_;
 };
 
+// Names of Kiln's operators as template arguments.
+constexpr char kAbs[] = "abs", kErf[] = "erf", kExp[] = "exp", kLog[] = "log", kRelu[] = "relu", kSigmoid[] = "sigmoid",
+               kSoftplus[] = "softplus", kSqrt[] = "sqrt", kTanh[] = "tanh", kSubtract[] = "subtract",
+               kMultiply[] = "multiply", kDivide[] = "divide", kAdd[] = "add", kMaximum[] = "maximum",
+               kMinimum[] = "minimum", kReduceSum[] = "reduce_sum", kReduceMean[] = "reduce_mean",
+               kReduceMax[] = "reduce_max", kReduceMin[] = "reduce_min";
+
 class Importer {
  public:
   Importer(const onnx::ModelProto& model, const std::string& origin, const std::string& name)
@@ -324,7 +331,7 @@ class Importer {
     for (size_t d = 0; d < rank; ++d) axes[wanted[d]] = static_cast<int64_t>(x.order[d]);
     const Ints from = build_.shape(x.node), shape = in_graph(x.shape, wanted);
     // Where only dimensions of extent 1 move, elements stay in their places.
-    Ints moved, sorted;
+    Ints moved;
     for (const int64_t axis : axes) {
       if (from[static_cast<size_t>(axis)] != 1) moved.push_back(axis);
     }
@@ -513,9 +520,12 @@ class Importer {
   Value power(Call& call) {
     const Value x = as_tensor(call, 0);
     const Array& exponent = call.numbers(1, "exponent");
-    if (exponent.values.size() == 1 && exponent.values[0] == 2) return like(x, unary("square", x.node));
-    if (exponent.values.size() == 1 && exponent.values[0] == 0.5F) return like(x, unary("sqrt", x.node));
-    call.refuse("its exponent is neither 2 nor 0.5");
+    const float power = exponent.values.size() == 1 ? exponent.values[0] : 0;
+    if (power == 1) return x;
+    if (power == 2) return like(x, unary("square", x.node));
+    if (power == 3) return combine(call, "multiply", {x, like(x, unary("square", x.node))});
+    if (power == 0.5F) return like(x, unary("sqrt", x.node));
+    call.refuse("its exponent is none of 0.5, 1, 2 and 3");
   }
 
   Value clip(Call& call) {
@@ -553,14 +563,12 @@ class Importer {
 
   template <const char* op>
   Value many(Call& call) {
-    Value result = as_tensor_if_alone(call);
+    Value result = call.inputs.size() == 1 ? as_tensor(call, 0) : call[0];
     for (size_t i = 1; i < call.inputs.size(); ++i) result = combine(call, op, {result, call[i]});
     return result;
   }
-  Value as_tensor_if_alone(Call& call) { return call.inputs.size() == 1 ? as_tensor(call, 0) : call[0]; }
 
   Value mean(Call& call) {
-    static constexpr char kAdd[] = "add";
     const Value sum = many<kAdd>(call);
     const auto count = static_cast<double>(call.inputs.size());
     return count == 1 ? sum : combine(call, "divide", {sum, number(count)});
@@ -936,7 +944,6 @@ class Importer {
   }
 
   Value add(Call& call) {
-    static constexpr char kAdd[] = "add";
     const Value &a = call[0], &b = call[1];
     if (biased_.contains(call.node.input(0))) return a;  // what is added became the dense layer's bias
     if (biased_.contains(call.node.input(1))) return b;
@@ -1357,13 +1364,6 @@ class Importer {
   std::map<std::string, std::vector<const onnx::NodeProto*>> users_;  // null: the graph's outputs
   std::set<std::string> biased_;
 };
-
-// Names of Kiln's operators as template arguments.
-constexpr char kAbs[] = "abs", kErf[] = "erf", kExp[] = "exp", kLog[] = "log", kRelu[] = "relu", kSigmoid[] = "sigmoid",
-               kSoftplus[] = "softplus", kSqrt[] = "sqrt", kTanh[] = "tanh", kSubtract[] = "subtract",
-               kMultiply[] = "multiply", kDivide[] = "divide", kAdd[] = "add", kMaximum[] = "maximum",
-               kMinimum[] = "minimum", kReduceSum[] = "reduce_sum", kReduceMean[] = "reduce_mean",
-               kReduceMax[] = "reduce_max", kReduceMin[] = "reduce_min";
 
 const std::map<std::string, Importer::Handler>& Importer::handlers() {
   static const std::map<std::string, Handler> all = {
