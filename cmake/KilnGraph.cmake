@@ -1,13 +1,14 @@
-# kiln_add_graph(<name> <file.cpp> [OUTPUT <folder>] [COMPILE_FLAGS <flag>...])
+# kiln_add_graph(<name> <file.cpp or .onnx> [OUTPUT <folder>] [COMPILE_FLAGS <flag>...] [LOSS <loss>])
 #
-# Makes of a graph file
+# Makes of a graph file, or of an ONNX model, of which kiln_convert first writes <current build folder>/<name>.cpp (trained on
+# the loss; see its --help),
 #   <name>_compile  the compiler of that graph,
 #   <folder>/<name>.o and <name>.h, by running it (with the flags; folder: <current build folder>/<name>),
 #   <name>_train and <name>_predict, which are linked with the object and need neither Halide nor LLVM,
 #   lib<name>.so, target <name>_shared: the predictor for C and other languages, by kiln_predictor.h.
 # Where the file has a neighbour <file>.schedule, its kernels are scheduled as that says.
 function(kiln_add_graph name file)
-  cmake_parse_arguments(PARSE_ARGV 2 graph "" "OUTPUT" "COMPILE_FLAGS")
+  cmake_parse_arguments(PARSE_ARGV 2 graph "" "OUTPUT;LOSS" "COMPILE_FLAGS")
   if(graph_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "kiln_add_graph(${name}): unknown arguments: ${graph_UNPARSED_ARGUMENTS}")
   endif()
@@ -25,9 +26,26 @@ function(kiln_add_graph name file)
 
   # The graph file by itself: it sees the DSL only, so that an edit rebuilds in seconds. Its locations are relative to
   # the project, as a person would write them, and hold on every machine.
-  add_library(${name}_graph OBJECT ${file})
+  set(source ${file})
+  if(file MATCHES "\\.onnx$")
+    set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp)
+    set(loss "")
+    if(graph_LOSS)
+      set(loss --loss ${graph_LOSS})
+    endif()
+    add_custom_command(
+      OUTPUT ${source}
+      COMMAND $<TARGET_FILE:Kiln::convert> ${file} ${source} ${loss}
+      DEPENDS ${file} Kiln::convert
+      COMMENT "Writing ${name}.cpp"
+      VERBATIM)
+  elseif(graph_LOSS)
+    message(FATAL_ERROR "kiln_add_graph(${name}): LOSS is for ONNX models; ${file} says its own")
+  endif()
+  add_library(${name}_graph OBJECT ${source})
   target_link_libraries(${name}_graph PRIVATE Kiln::dsl)
-  target_compile_options(${name}_graph PRIVATE -O0 -Wall -Wextra -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
+  target_compile_options(${name}_graph PRIVATE -O0 -Wall -Wextra -fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=
+                         -fmacro-prefix-map=${CMAKE_CURRENT_BINARY_DIR}/=)
   if(NOT TARGET Kiln::compile_main)
     return()
   endif()

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <functional>
 #include <numeric>
@@ -19,6 +21,9 @@ struct NamedArray {
   std::string name;
   Array array;
 };
+
+/// The shortest decimal number that is this f32: 0.1 and not 0.10000000149.
+inline double as_written(float value) { return std::stod(fmt::format("{}", value)); }
 
 inline int64_t element_count(const std::vector<int64_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());

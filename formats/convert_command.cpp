@@ -14,7 +14,10 @@
 
 #include "checkpoint.h"
 #include "error.h"
+#include "graph_source.h"
 #include "keras_files.h"
+#include "onnx_export.h"
+#include "onnx_import.h"
 #include "safetensors.h"
 
 namespace kiln {
@@ -33,24 +36,26 @@ constexpr const char* kExamples = R"(Examples:
   kiln_convert model.keras model.kiln --like runs/digits-1/last.kiln
       A Keras model of the network that last.kiln is of, as a state of Kiln's.
   kiln_convert model.kiln weights.safetensors          the weights alone, under Kiln's names
+  kiln_convert model.kiln model.onnx                   the prediction, with its weights, for any ONNX runtime
+  kiln_convert model.onnx net.cpp                      an ONNX model's network as a graph file of Kiln's
 
-Formats go by the ending: .kiln, .h5 or .hdf5, .keras, .safetensors; - is standard input or output, in Kiln's format
-unless --to says otherwise.
+Formats go by the ending: .kiln, .h5 or .hdf5, .keras, .safetensors, .onnx; - is standard input or output, in Kiln's
+format unless --to says otherwise.
 
 Exit codes: 0 done, 1 failure, 2 usage error or a graph that the format cannot express, 3 bad file.)";
 
 struct ConvertArguments {
-  std::string input, output, like, to;
+  std::string input, output, like, to, name, loss;
 };
 
 std::string format_of(const std::string& path, const std::string& otherwise) {
   if (path == "-") return otherwise;
   const std::string end = std::filesystem::path(path).extension().string();
   if (end == ".hdf5") return "h5";
-  for (const char* format : {"kiln", "h5", "keras", "safetensors"}) {
+  for (const char* format : {"kiln", "h5", "keras", "safetensors", "onnx"}) {
     if (end == std::string(".") + format) return format;
   }
-  throw UsageError(fmt::format("{}: its ending is none of .kiln, .h5, .keras, .safetensors", path));
+  throw UsageError(fmt::format("{}: its ending is none of .kiln, .h5, .keras, .safetensors, .onnx", path));
 }
 
 std::string read_input(const std::string& path) { return read_file(path == "-" ? "/dev/stdin" : path); }
@@ -127,9 +132,15 @@ std::optional<ConvertArguments> parse(const std::vector<std::string>& arguments,
   app.add_option("output", result.output, "The file to write, or -")->option_text("OUTPUT")->required();
   app.add_option("--like", result.like, "A .kiln file of the same network: what another tool's file is read as")
       ->option_text("FILE");
-  app.add_option("--to", result.to, "The format to write where OUTPUT is -: kiln, h5, keras or safetensors")
+  app.add_option("--to", result.to, "The format to write where OUTPUT is -: kiln, h5, keras, safetensors, onnx or cpp")
       ->option_text("FORMAT")
-      ->check(CLI::IsMember({"kiln", "h5", "hdf5", "keras", "safetensors"}));
+      ->check(CLI::IsMember({"kiln", "h5", "hdf5", "keras", "safetensors", "onnx", "cpp"}));
+  app.add_option("--name", result.name, "Of a graph file: the graph's name (default: the file's)")->option_text("NAME");
+  app.add_option("--loss", result.loss,
+                 "Of a graph file: what it is trained on, categorical_cross_entropy (the default for a softmax), "
+                 "binary_cross_entropy, mean_squared_error (the default for other outputs) or none")
+      ->option_text("LOSS")
+      ->check(CLI::IsMember({"categorical_cross_entropy", "binary_cross_entropy", "mean_squared_error", "none"}));
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {
@@ -149,39 +160,55 @@ std::optional<ConvertArguments> parse(const std::vector<std::string>& arguments,
 
 }  // namespace
 
-std::string convert(const std::string& bytes, const std::string& origin, const std::string& from, const std::string& to,
-                    const std::string& like, const std::string& like_origin) {
+std::string convert(const Conversion& c) {
+  if (c.to == "cpp") return graph_source(read_onnx(c.bytes, c.origin, c.name).structure, c.loss, c.origin);
   KilnFile file;
-  if (from == "kiln") {
-    file = parse_kiln_file(bytes, origin);
+  if (c.from == "kiln") {
+    file = parse_kiln_file(c.bytes, c.origin);
   } else {
-    const KilnFile expected = parse_kiln_file(like, like_origin);
-    file = from == "h5"      ? from_keras(read_h5(bytes, origin), expected, origin)
-           : from == "keras" ? from_keras(read_keras(bytes, origin), expected, origin)
-                             : read_safetensors(bytes, expected, origin);
+    const KilnFile like = parse_kiln_file(c.like, c.like_origin);
+    file = c.from == "h5"      ? from_keras(read_h5(c.bytes, c.origin), like, c.origin)
+           : c.from == "keras" ? from_keras(read_keras(c.bytes, c.origin), like, c.origin)
+           : c.from == "onnx"  ? with_weights_of(read_onnx(c.bytes, c.origin, "graph"), like, c.origin)
+                               : read_safetensors(c.bytes, like, c.origin);
   }
-  return to == "kiln"    ? kiln_file_bytes(file)
-         : to == "keras" ? write_keras(to_keras(file, origin))
-         : to == "h5"    ? write_h5(to_keras(file, origin))
-                         : write_safetensors(file, origin);
+  return c.to == "kiln"    ? kiln_file_bytes(file)
+         : c.to == "keras" ? write_keras(to_keras(file, c.origin))
+         : c.to == "h5"    ? write_h5(to_keras(file, c.origin))
+         : c.to == "onnx"  ? write_onnx(file, c.origin)
+                           : write_safetensors(file, c.origin);
 }
 
 int convert_command(const std::vector<std::string>& arguments, const CommandEnvironment& environment) {
   return run_command("kiln_convert", environment.err, [&] {
     const std::optional<ConvertArguments> parsed = parse(arguments, environment.out);
     if (!parsed) return 0;
-    const std::string from = format_of(parsed->input, "kiln");
-    std::string to = format_of(parsed->output, parsed->to.empty() ? "kiln" : parsed->to);
-    if (to == "hdf5") to = "h5";
-    const std::string origin = parsed->input == "-" ? "standard input" : parsed->input,
-                      like_origin = parsed->like == "-" ? "standard input" : parsed->like;
-    if (from != "kiln" && parsed->like.empty()) {
+    Conversion c;
+    c.from = format_of(parsed->input, "kiln");
+    c.to = std::filesystem::path(parsed->output).extension() == ".cpp"
+               ? "cpp"
+               : format_of(parsed->output, parsed->to.empty() ? "kiln" : parsed->to);
+    if (c.to == "hdf5") c.to = "h5";
+    c.origin = parsed->input == "-" ? "standard input" : parsed->input;
+    c.like_origin = parsed->like == "-" ? "standard input" : parsed->like;
+    c.loss = parsed->loss;
+    c.name = parsed->name.empty()
+                 ? std::filesystem::path(parsed->output == "-" ? parsed->input : parsed->output).stem().string()
+                 : parsed->name;
+    if (c.to == "cpp") {
+      if (c.from != "onnx") throw UsageError(fmt::format("{}: a graph file is written of an .onnx alone", c.origin));
+      if (c.name != identifier(c.name))
+        throw UsageError(
+            fmt::format("the graph cannot be called '{}', which is no name in C++; give it one with --name", c.name));
+    } else if (!parsed->name.empty() || !parsed->loss.empty()) {
+      throw UsageError("--name and --loss are of a graph file, OUTPUT.cpp");
+    } else if (c.from != "kiln" && parsed->like.empty()) {
       throw UsageError(
-          fmt::format("{}: --like FILE.kiln is missing, a file of the network that this one is of", origin));
+          fmt::format("{}: --like FILE.kiln is missing, a file of the network that this one is of", c.origin));
     }
-    const std::string bytes = read_input(parsed->input), like = parsed->like.empty() ? "" : read_input(parsed->like);
-    const std::string result = in_child(bytes.size() + like.size(), origin,
-                                        [&] { return convert(bytes, origin, from, to, like, like_origin); });
+    c.bytes = read_input(parsed->input);
+    if (!parsed->like.empty()) c.like = read_input(parsed->like);
+    const std::string result = in_child(c.bytes.size() + c.like.size(), c.origin, [&] { return convert(c); });
     if (parsed->output == "-") {
       if (!write_all(STDOUT_FILENO, result)) throw Failure("standard output cannot be written");
     } else {

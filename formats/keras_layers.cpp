@@ -8,6 +8,7 @@
 #include <set>
 
 #include "error.h"
+#include "structure.h"
 
 namespace kiln {
 namespace {
@@ -32,36 +33,16 @@ json initializer(const json& parameter) {
   }
 }
 
-struct Window {
-  int64_t input, size, stride, dilation, before, output;
-
-  int64_t reach() const { return (size - 1) * dilation + 1; }
-  /// Padding behind the image that the output needs.
-  int64_t after() const { return std::max<int64_t>(0, (output - 1) * stride + reach() - input - before); }
-  bool valid() const { return before == 0 && after() == 0 && output == (input - reach()) / stride + 1; }
-  bool same() const {
-    const int64_t wanted = (input + stride - 1) / stride;
-    return output == wanted && before == std::max<int64_t>((wanted - 1) * stride + reach() - input, 0) / 2;
-  }
-};
-
-std::vector<Window> windows(const json& node) {
-  const auto v = node.at("attributes").at("windows").get<std::vector<int64_t>>();
-  if (v.size() != 12) throw DataError("the description of its graph is not what it should be (windows)");
-  return {{v[0], v[1], v[2], v[3], v[4], v[5]}, {v[6], v[7], v[8], v[9], v[10], v[11]}};
-}
-
 class Builder {
  public:
-  explicit Builder(const json& structure) : structure_(structure) {
-    for (const json& node : structure.at("nodes")) nodes_[node.at("id").get<int>()] = &node;
-    for (const json& r : structure.at("regularizers")) l2_[r.at("weight").get<int>()] += r.at("l2").get<double>();
+  explicit Builder(const json& description) : structure_(description) {
+    for (const json& r : description.at("regularizers")) l2_[r.at("weight").get<int>()] += r.at("l2").get<double>();
   }
 
   KerasNetwork build() {
     KerasNetwork network;
-    network.name = structure_.at("name").get<std::string>();
-    for (const json& output : structure_.at("outputs")) {
+    network.name = structure_.description().at("name").get<std::string>();
+    for (const json& output : structure_.description().at("outputs")) {
       const int id = output.at("node").get<int>();
       network.outputs.push_back(layer_of(id));
       outputs_.push_back(id);
@@ -70,9 +51,9 @@ class Builder {
     for (const KerasLayer& layer : layers_) {
       if (layer.class_name == "InputLayer") network.inputs.push_back(layer.name());
     }
-    if (network.inputs.empty()) fail(node(outputs_.at(0)), "Keras has no model without an input");
+    if (network.inputs.empty()) refuse_node(node(outputs_.at(0)), "Keras has no model without an input");
     network.layers = std::move(layers_);
-    if (!structure_.at("loss").is_null()) {
+    if (!structure_.description().at("loss").is_null()) {
       network.compile = compile();
       network.optimizer = optimizer();
     }
@@ -80,23 +61,7 @@ class Builder {
   }
 
  private:
-  const json& node(int id) const {
-    const auto found = nodes_.find(id);
-    if (found == nodes_.end()) throw DataError("the description of its graph lacks a node");
-    return *found->second;
-  }
-  static std::string op(const json& node) { return node.at("op").get<std::string>(); }
-  static std::string place(const json& node) {
-    return fmt::format("{}:{}", node.at("file").get<std::string>(), node.at("line").get<int>());
-  }
-  [[noreturn]] static void fail(const json& node, const std::string& message) {
-    throw UsageError(fmt::format("{}: {}: {}", place(node), op(node), message));
-  }
-  static int input(const json& node, size_t i) { return node.at("inputs").at(i).get<int>(); }
-  template <class T>
-  static T attribute(const json& node, const char* name) {
-    return node.at("attributes").at(name).get<T>();
-  }
+  const json& node(int id) const { return structure_.node(id); }
 
   /// Appends a layer with the node's place and shape; `suffix` where a node needs several.
   std::string add(const json& node, const char* class_name, json config, std::vector<std::string> inputs,
@@ -107,18 +72,18 @@ class Builder {
     config["trainable"] = true;
     config["dtype"] = "float32";
     layers_.push_back(
-        {class_name, std::move(config), std::move(inputs), std::move(weights), node.at("shape"), place(node)});
+        {class_name, std::move(config), std::move(inputs), std::move(weights), node.at("shape"), place_of(node)});
     return layers_.back().name();
   }
 
   KerasWeight weight(const json& user, size_t input_index, const char* name, std::vector<size_t> order,
                      bool trainable = true) {
-    const json& parameter = node(input(user, input_index));
-    if (op(parameter) != "parameter")
-      fail(user, fmt::format("its {} is computed, and Keras's layers own theirs", name));
-    if (!used_.insert(input(user, input_index)).second)
-      fail(user, fmt::format("its {} is another layer's too, and Keras's layers own theirs", name));
-    return {name, attribute<std::string>(parameter, "name"), parameter.at("shape").get<std::vector<int64_t>>(),
+    const json& parameter = node(input_of(user, input_index));
+    if (op_of(parameter) != "parameter")
+      refuse_node(user, fmt::format("its {} is computed, and Keras's layers own theirs", name));
+    if (!used_.insert(input_of(user, input_index)).second)
+      refuse_node(user, fmt::format("its {} is another layer's too, and Keras's layers own theirs", name));
+    return {name, attribute_of<std::string>(parameter, "name"), parameter.at("shape").get<std::vector<int64_t>>(),
             std::move(order), trainable};
   }
 
@@ -128,9 +93,9 @@ class Builder {
     const std::string prefix = kernel;
     config["activation"] = "linear";
     config["use_bias"] = bias;
-    config[prefix + "_initializer"] = initializer(this->node(input(node, 1)));
-    if (bias) config["bias_initializer"] = initializer(this->node(input(node, 2)));
-    const auto l2 = l2_.find(input(node, 1));
+    config[prefix + "_initializer"] = initializer(this->node(input_of(node, 1)));
+    if (bias) config["bias_initializer"] = initializer(this->node(input_of(node, 2)));
+    const auto l2 = l2_.find(input_of(node, 1));
     config[prefix + "_regularizer"] =
         l2 == l2_.end() ? json() : object("keras.regularizers", "L2", {{"l2", l2->second}});
     return config;
@@ -146,29 +111,29 @@ class Builder {
             {{"padding", {{w[0].before, w[0].after()}, {w[1].before, w[1].after()}}}, {"data_format", "channels_last"}},
             {x}, {}, "_padding");
     layers_.back().shape = {nullptr, w[0].before + w[0].input + w[0].after(), w[1].before + w[1].input + w[1].after(),
-                            this->node(input(node, 0)).at("shape").at(3)};
+                            this->node(input_of(node, 0)).at("shape").at(3)};
     return "valid";
   }
 
   std::string convolution(const json& node, std::string x) {
-    const std::vector<Window> w = windows(node);
-    const bool depthwise = op(node) == "depthwise_conv2d";
+    const std::vector<Window> w = windows_of(node);
+    const bool depthwise = op_of(node) == "depthwise_conv2d";
     const std::string pad = padding(node, w, x);
     json config = {{"kernel_size", pair(w, &Window::size)},
                    {"strides", pair(w, &Window::stride)},
                    {"dilation_rate", pair(w, &Window::dilation)},
                    {"padding", pad},
                    {"data_format", "channels_last"}};
-    const json& kernel = this->node(input(node, 1)).at("shape");
+    const json& kernel = this->node(input_of(node, 1)).at("shape");
     if (depthwise) {
       config["depth_multiplier"] = kernel.at(1);
-      if (w[0].stride != w[1].stride) fail(node, "Keras's DepthwiseConv2D has equal strides only");
+      if (w[0].stride != w[1].stride) refuse_node(node, "Keras's DepthwiseConv2D has equal strides only");
     } else {
       config["filters"] = kernel.at(0);
-      config["groups"] = attribute<int64_t>(node, "groups");
+      config["groups"] = attribute_of<int64_t>(node, "groups");
     }
     if ((w[0].stride > 1 || w[1].stride > 1) && (w[0].dilation > 1 || w[1].dilation > 1))
-      fail(node, "Keras's convolutions have strides or dilation, not both");
+      refuse_node(node, "Keras's convolutions have strides or dilation, not both");
     config = with_kernel(node, depthwise ? "depthwise" : "kernel", std::move(config));
     // channels x multiplier x h x w, and filters x h x w x channels: to h x w x channels x multiplier or filters.
     std::vector<KerasWeight> weights = {
@@ -178,7 +143,7 @@ class Builder {
   }
 
   std::string dense(const json& node, const std::string& x) {
-    json config = {{"units", this->node(input(node, 1)).at("shape").at(0)}};
+    json config = {{"units", this->node(input_of(node, 1)).at("shape").at(0)}};
     std::vector<KerasWeight> weights = {weight(node, 1, "kernel", {1, 0})};
     if (node.at("inputs").size() == 3) weights.push_back(weight(node, 2, "bias", {0}));
     return add(node, "Dense", with_kernel(node, "kernel", std::move(config)), {x}, std::move(weights));
@@ -186,22 +151,22 @@ class Builder {
 
   std::string batch_norm(const json& node, const std::string& x) {
     return add(node, "BatchNormalization",
-               {{"axis", attribute<int64_t>(node, "axis")},
-                {"momentum", attribute<double>(node, "momentum")},
-                {"epsilon", attribute<double>(node, "epsilon")},
+               {{"axis", attribute_of<int64_t>(node, "axis")},
+                {"momentum", attribute_of<double>(node, "momentum")},
+                {"epsilon", attribute_of<double>(node, "epsilon")},
                 {"center", true},
                 {"scale", true},
-                {"gamma_initializer", initializer(this->node(input(node, 1)))},
-                {"beta_initializer", initializer(this->node(input(node, 2)))}},
+                {"gamma_initializer", initializer(this->node(input_of(node, 1)))},
+                {"beta_initializer", initializer(this->node(input_of(node, 2)))}},
                {x},
                {weight(node, 1, "gamma", {0}), weight(node, 2, "beta", {0}), weight(node, 3, "moving_mean", {0}, false),
                 weight(node, 4, "moving_variance", {0}, false)});
   }
 
   std::string pool(const json& node, const char* class_name, const std::string& x, const std::string& suffix = "") {
-    const std::vector<Window> w = windows(node);
+    const std::vector<Window> w = windows_of(node);
     const bool valid = w[0].valid() && w[1].valid();
-    if (!valid && !(w[0].same() && w[1].same())) fail(node, "Keras's pooling has valid or same padding only");
+    if (!valid && !(w[0].same() && w[1].same())) refuse_node(node, "Keras's pooling has valid or same padding only");
     return add(node, class_name,
                {{"pool_size", pair(w, &Window::size)},
                 {"strides", pair(w, &Window::stride)},
@@ -217,12 +182,12 @@ class Builder {
 
   /// Arithmetic of two values: of a value and a number, or of two layers' results.
   std::string binary(const json& node) {
-    const std::string name = op(node);
-    const json &a = this->node(input(node, 0)), &b = this->node(input(node, 1));
-    const bool number_a = op(a) == "constant", number_b = op(b) == "constant";
+    const std::string name = op_of(node);
+    const json &a = this->node(input_of(node, 0)), &b = this->node(input_of(node, 1));
+    const bool number_a = op_of(a) == "constant", number_b = op_of(b) == "constant";
     if (number_a != number_b) {
-      const double c = attribute<double>(number_a ? a : b, "value");
-      const std::string x = layer_of(input(node, number_a ? 1 : 0));
+      const double c = attribute_of<double>(number_a ? a : b, "value");
+      const std::string x = layer_of(input_of(node, number_a ? 1 : 0));
       if (name == "add") return scaled(node, 1, c, x);
       if (name == "multiply") return scaled(node, c, 0, x);
       if (name == "subtract") return number_b ? scaled(node, 1, -c, x) : scaled(node, -1, c, x);
@@ -236,8 +201,8 @@ class Builder {
     const auto layer = layers.find(name);
     if (layer == layers.end() || number_a || number_b || a.at("shape") != b.at("shape") || !a.at("shape").is_array() ||
         a.at("shape").empty() || !a.at("shape").at(0).is_null())
-      fail(node, "Keras has no layer for this; it has them for two values of one shape with the batch");
-    const std::string x = layer_of(input(node, 0)), y = layer_of(input(node, 1));
+      refuse_node(node, "Keras has no layer for this; it has them for two values of one shape with the batch");
+    const std::string x = layer_of(input_of(node, 0)), y = layer_of(input_of(node, 1));
     return add(node, layer->second, json::object(), {x, y});
   }
 
@@ -251,12 +216,12 @@ class Builder {
   }
 
   std::string make(const json& n) {
-    const std::string name = op(n);
+    const std::string name = op_of(n);
     if (name == "input") {
-      if (attribute<bool>(n, "integer")) fail(n, "class labels cannot be an input of a Keras model");
+      if (attribute_of<bool>(n, "integer")) refuse_node(n, "class labels cannot be an input of a Keras model");
       json config = {{"batch_shape", n.at("shape")}, {"sparse", false}, {"ragged", false}};
       const std::string layer = add(n, "InputLayer", std::move(config), {});
-      layers_.back().config["name"] = attribute<std::string>(n, "name");
+      layers_.back().config["name"] = attribute_of<std::string>(n, "name");
       layers_.back().config.erase("trainable");
       return layers_.back().name();
     }
@@ -292,13 +257,13 @@ class Builder {
                                                 "softmax",
                                                 "log_softmax",
                                                 "negate"};
-    if (!known.contains(name)) fail(n, "Keras has no layer for this");
+    if (!known.contains(name)) refuse_node(n, "Keras has no layer for this");
     if (name == "concatenate") {
       std::vector<std::string> inputs;
-      for (size_t i = 0; i < n.at("inputs").size(); ++i) inputs.push_back(layer_of(input(n, i)));
-      return add(n, "Concatenate", {{"axis", attribute<int64_t>(n, "axis")}}, inputs);
+      for (size_t i = 0; i < n.at("inputs").size(); ++i) inputs.push_back(layer_of(input_of(n, i)));
+      return add(n, "Concatenate", {{"axis", attribute_of<int64_t>(n, "axis")}}, inputs);
     }
-    const std::string x = layer_of(input(n, 0));
+    const std::string x = layer_of(input_of(n, 0));
     if (name == "conv2d" || name == "depthwise_conv2d") return convolution(n, x);
     if (name == "dense") return dense(n, x);
     if (name == "batch_norm") return batch_norm(n, x);
@@ -306,13 +271,13 @@ class Builder {
     if (name == "average_pool") return pool(n, "AveragePooling2D", x);
     if (name == "min_pool") {  // Keras has none: -max(-x)
       const std::string negated = scaled(n, -1, 0, x, "_negated");
-      layers_.back().shape = node(input(n, 0)).at("shape");
+      layers_.back().shape = node(input_of(n, 0)).at("shape");
       return scaled(n, -1, 0, pool(n, "MaxPooling2D", negated, "_max"));
     }
     if (name == "global_average_pool") return add(n, "GlobalAveragePooling2D", global(), {x});
     if (name == "global_max_pool") return add(n, "GlobalMaxPooling2D", global(), {x});
     if (name == "zero_padding2d") {
-      const auto p = attribute<std::vector<int64_t>>(n, "padding");
+      const auto p = attribute_of<std::vector<int64_t>>(n, "padding");
       return add(n, "ZeroPadding2D",
                  {{"padding", {{p.at(0), p.at(1)}, {p.at(2), p.at(3)}}}, {"data_format", "channels_last"}}, {x});
     }
@@ -321,30 +286,30 @@ class Builder {
     if (name == "flatten") return add(n, "Flatten", {{"data_format", "channels_last"}}, {x});
     if (name == "reshape") {
       json target = n.at("shape");
-      if (target.empty() || !target.at(0).is_null()) fail(n, "Keras's Reshape keeps the batch");
+      if (target.empty() || !target.at(0).is_null()) refuse_node(n, "Keras's Reshape keeps the batch");
       target.erase(0);
       return add(n, "Reshape", {{"target_shape", target}}, {x});
     }
     if (name == "transpose") {
       json dims = n.at("attributes").at("axes");
-      if (!dims.is_array() || dims.empty() || dims.at(0) != 0) fail(n, "Keras's Permute keeps the batch first");
+      if (!dims.is_array() || dims.empty() || dims.at(0) != 0) refuse_node(n, "Keras's Permute keeps the batch first");
       dims.erase(0);
       return add(n, "Permute", {{"dims", dims}}, {x});
     }
     if (name == "relu") return add(n, "ReLU", json::object(), {x});
     if (name == "leaky_relu")
-      return add(n, "LeakyReLU", {{"negative_slope", attribute<double>(n, "negative_slope")}}, {x});
-    if (name == "elu") return add(n, "ELU", {{"alpha", attribute<double>(n, "alpha")}}, {x});
+      return add(n, "LeakyReLU", {{"negative_slope", attribute_of<double>(n, "negative_slope")}}, {x});
+    if (name == "elu") return add(n, "ELU", {{"alpha", attribute_of<double>(n, "alpha")}}, {x});
     if (name == "softmax") return add(n, "Softmax", {{"axis", -1}}, {x});
     if (name == "negate") return scaled(n, -1, 0, x);
-    if (name == "gelu" && attribute<bool>(n, "approximate"))
-      fail(n, "Keras has no layer for the approximation by tanh");
+    if (name == "gelu" && attribute_of<bool>(n, "approximate"))
+      refuse_node(n, "Keras has no layer for the approximation by tanh");
     return add(n, "Activation", {{"activation", name == "exp" ? "exponential" : name}}, {x});
   }
 
   static json global() { return {{"data_format", "channels_last"}, {"keepdims", false}}; }
   static json rate(const json& node) {
-    return {{"rate", attribute<double>(node, "rate")}, {"seed", nullptr}, {"noise_shape", nullptr}};
+    return {{"rate", attribute_of<double>(node, "rate")}, {"seed", nullptr}, {"noise_shape", nullptr}};
   }
 
   /// The order of keras/src/ops/function.py, map_graph: by distance from the outputs, those of one distance as a
@@ -377,35 +342,38 @@ class Builder {
   }
 
   json compile() const {
-    const json& loss = node(structure_.at("loss").get<int>());
-    const std::string name = op(loss);
-    if (outputs_.size() != 1) fail(loss, "a Keras model of several outputs has a loss for each; export takes one");
+    const json& loss = node(structure_.description().at("loss").get<int>());
+    const std::string name = op_of(loss);
+    if (outputs_.size() != 1)
+      refuse_node(loss, "a Keras model of several outputs has a loss for each; export takes one");
     const auto of_output = [&](const json& n, const char* what) {
-      if (input(n, 0) != outputs_[0])
-        fail(n, fmt::format("Keras computes a {} from the model's output, which this is not of", what));
+      if (input_of(n, 0) != outputs_[0])
+        refuse_node(n, fmt::format("Keras computes a {} from the model's output, which this is not of", what));
     };
     json config = {{"reduction", "sum_over_batch_size"}, {"name", name}};
     const char* loss_class = name == "binary_cross_entropy"        ? "BinaryCrossentropy"
                              : name == "categorical_cross_entropy" ? "CategoricalCrossentropy"
                              : name == "mean_squared_error"        ? "MeanSquaredError"
                                                                    : nullptr;
-    if (loss_class == nullptr) fail(loss, "Keras has no such loss; it has the cross-entropies and mean_squared_error");
+    if (loss_class == nullptr)
+      refuse_node(loss, "Keras has no such loss; it has the cross-entropies and mean_squared_error");
     of_output(loss, "loss");
     if (name != "mean_squared_error") {
-      config["from_logits"] = attribute<bool>(loss, "from_logits");
-      config["label_smoothing"] = attribute<double>(loss, "label_smoothing");
+      config["from_logits"] = attribute_of<bool>(loss, "from_logits");
+      config["label_smoothing"] = attribute_of<double>(loss, "label_smoothing");
     }
     json metrics = json::array();
-    for (const json& metric : structure_.at("metrics")) {
+    for (const json& metric : structure_.description().at("metrics")) {
       const json& n = node(metric.at("node").get<int>());
       json of_metric = {{"name", metric.at("name")}, {"dtype", "float32"}};
-      const char* metric_class = op(n) == "categorical_accuracy" ? "CategoricalAccuracy"
-                                 : op(n) == "binary_accuracy"    ? "BinaryAccuracy"
-                                 : op(n) == "mean_squared_error" ? "MeanSquaredError"
-                                                                 : nullptr;
-      if (metric_class == nullptr) fail(n, "Keras has no such metric; it has categorical_accuracy and binary_accuracy");
+      const char* metric_class = op_of(n) == "categorical_accuracy" ? "CategoricalAccuracy"
+                                 : op_of(n) == "binary_accuracy"    ? "BinaryAccuracy"
+                                 : op_of(n) == "mean_squared_error" ? "MeanSquaredError"
+                                                                    : nullptr;
+      if (metric_class == nullptr)
+        refuse_node(n, "Keras has no such metric; it has categorical_accuracy and binary_accuracy");
       of_output(n, "metric");
-      if (op(n) == "binary_accuracy") of_metric["threshold"] = attribute<double>(n, "threshold");
+      if (op_of(n) == "binary_accuracy") of_metric["threshold"] = attribute_of<double>(n, "threshold");
       metrics.push_back(object("keras.metrics", metric_class, of_metric));
     }
     return {{"loss", object("keras.losses", loss_class, config)},
@@ -418,7 +386,7 @@ class Builder {
   }
 
   json optimizer() const {
-    const json& ours = structure_.at("optimizer");
+    const json& ours = structure_.description().at("optimizer");
     const std::string name = ours.at("name").get<std::string>();
     const char* keras = name == "rmsprop" ? "RMSprop" : name == "sgd" ? "SGD" : name == "adam" ? "Adam" : nullptr;
     if (keras == nullptr) throw UsageError(fmt::format("Keras's optimizer for '{}' is not known", name));
@@ -437,8 +405,7 @@ class Builder {
     return {{"module", "keras.optimizers"}, {"class_name", keras}, {"config", config}, {"registered_name", nullptr}};
   }
 
-  const json& structure_;
-  std::map<int, const json*> nodes_;
+  const Structure structure_;
   std::map<int, double> l2_;
   std::map<int, std::string> done_;
   std::set<int> used_;

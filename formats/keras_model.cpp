@@ -12,6 +12,7 @@
 #include "error.h"
 #include "keras_layers.h"
 #include "parameters.h"
+#include "structure.h"
 
 namespace kiln {
 namespace {
@@ -23,14 +24,9 @@ using nlohmann::json;
 }
 
 KerasNetwork network_of(const KilnFile& file, const std::string& origin) {
-  const auto structure = file.header.find("structure");
-  if (structure == file.header.end()) {
-    refuse(origin,
-           "says nothing of its graph's structure: it was saved by an older Kiln, or its graph is too large; save it "
-           "again");
-  }
+  const json& description = description_in(file, origin);
   try {
-    return keras_network(*structure);
+    return keras_network(description);
   } catch (const DataError& error) {
     refuse(origin, error.what());
   }
@@ -74,21 +70,6 @@ std::vector<OptimizerVariable> optimizer_variables(
     }
   }
   return result;
-}
-
-std::map<std::string, Parameter> by_name(const KilnFile& file, const std::string& origin) {
-  std::map<std::string, Parameter> result;
-  for (Parameter& p : parameters(file, origin)) {
-    const std::string name = p.name;
-    result.emplace(name, std::move(p));
-  }
-  return result;
-}
-
-const Parameter& find(const std::map<std::string, Parameter>& all, const std::string& name, const std::string& origin) {
-  const auto found = all.find(name);
-  if (found == all.end()) refuse(origin, fmt::format("has no parameter '{}'", name));
-  return found->second;
 }
 
 /// A value as a Keras configuration has it, shortly.
@@ -460,13 +441,13 @@ std::vector<KerasLayerName> layer_names(const KerasModel& model, const std::stri
 
 KerasModel to_keras(const KilnFile& file, const std::string& origin) {
   const KerasNetwork network = network_of(file, origin);
-  const std::map<std::string, Parameter> all = by_name(file, origin);
+  const std::map<std::string, Parameter> all = parameters_by_name(file, origin);
   KerasModel model;
   json layers = json::array();
   std::map<std::string, const KerasLayer*> by_layer;
   std::vector<std::pair<std::string, const KerasWeight*>> trainable;
   const auto array_of = [&](const KerasWeight& weight, const std::string& parameter) {
-    const Parameter& p = find(all, parameter, origin);
+    const Parameter& p = find_parameter(all, parameter, origin);
     if (p.shape != weight.shape)
       refuse(origin, fmt::format("parameter '{}' has another shape than its graph says", parameter));
     return transposed({p.shape, read_parameter(file, p)}, weight.order);
@@ -531,7 +512,7 @@ KilnFile from_keras(const KerasModel& model, const KilnFile& like, const std::st
     refuse(origin, fmt::format("its model's description is not what it should be ({})", error.what()));
   }
   const Matcher matcher(network, theirs, origin);
-  const std::map<std::string, Parameter> all = by_name(like, "the graph of this program");
+  const std::map<std::string, Parameter> all = parameters_by_name(like, "the graph of this program");
   KilnFile result = like;
   result.checkpoint.average.clear();
   result.checkpoint.best.clear();
@@ -548,7 +529,7 @@ KilnFile from_keras(const KerasModel& model, const KilnFile& like, const std::st
     for (const float value : from.array.values) {
       if (!std::isfinite(value)) refuse(origin, what + " has a value that is infinite or not a number");
     }
-    write_parameter(result, find(all, parameter, "the graph of this program"),
+    write_parameter(result, find_parameter(all, parameter, "the graph of this program"),
                     transposed(from.array, inverse(weight.order)).values);
   };
   std::map<std::string, const KerasLayer*> by_theirs;

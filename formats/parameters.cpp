@@ -38,6 +38,22 @@ std::vector<Parameter> parameters(const KilnFile& file, const std::string& origi
   return result;
 }
 
+std::map<std::string, Parameter> parameters_by_name(const KilnFile& file, const std::string& origin) {
+  std::map<std::string, Parameter> result;
+  for (Parameter& p : parameters(file, origin)) {
+    const std::string name = p.name;
+    result.emplace(name, std::move(p));
+  }
+  return result;
+}
+
+const Parameter& find_parameter(const std::map<std::string, Parameter>& all, const std::string& name,
+                                const std::string& origin) {
+  const auto found = all.find(name);
+  if (found == all.end()) throw DataError(fmt::format("{}: has no parameter '{}'", origin, name));
+  return found->second;
+}
+
 std::vector<float> read_parameter(const KilnFile& file, const Parameter& parameter) {
   const Checkpoint& state = file.checkpoint;
   const std::vector<uint8_t>& weights = state.average.size() == state.weights.size() ? state.average : state.weights;

@@ -20,6 +20,11 @@ struct Parameter {
 /// out where the file has no state of it.
 std::vector<Parameter> parameters(const KilnFile& file, const std::string& origin);
 
+/// The same by name, and one of them; throws DataError where it is not there.
+std::map<std::string, Parameter> parameters_by_name(const KilnFile& file, const std::string& origin);
+const Parameter& find_parameter(const std::map<std::string, Parameter>& all, const std::string& name,
+                                const std::string& origin);
+
 /// The values in the file; the average's where it has one.
 std::vector<float> read_parameter(const KilnFile& file, const Parameter& parameter);
 void write_parameter(KilnFile& file, const Parameter& parameter, const std::vector<float>& values);

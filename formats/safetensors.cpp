@@ -5,13 +5,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <set>
 
 #include "error.h"
+#include "half.h"
 #include "parameters.h"
 
 namespace kiln {
@@ -39,15 +38,6 @@ uint64_t element_size(const std::string& dtype) {
   return 0;
 }
 
-float half(uint16_t bits) {
-  const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
-  const float value = exponent == 0    ? std::ldexp(static_cast<float>(mantissa), -24)
-                      : exponent == 31 ? (mantissa == 0 ? std::numeric_limits<float>::infinity()
-                                                        : std::numeric_limits<float>::quiet_NaN())
-                                       : std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
-  return (bits & 0x8000) != 0 ? -value : value;
-}
-
 template <class T>
 T number(const char* bytes) {
   T value;
@@ -62,8 +52,8 @@ std::vector<float> values(const Entry& entry, const char* data) {
     const char* at = data + entry.begin + i * size;
     result[i] = entry.dtype == "F32"   ? number<float>(at)
                 : entry.dtype == "F64" ? static_cast<float>(number<double>(at))
-                : entry.dtype == "F16" ? half(number<uint16_t>(at))
-                                       : std::bit_cast<float>(static_cast<uint32_t>(number<uint16_t>(at)) << 16);
+                : entry.dtype == "F16" ? from_half(number<uint16_t>(at))
+                                       : from_bf16(number<uint16_t>(at));
   }
   return result;
 }

@@ -97,7 +97,7 @@ std::string ending(const std::string& path) { return std::filesystem::path(path)
 
 bool is_foreign(const std::string& path) {
   const std::string end = ending(path);
-  return end == ".h5" || end == ".hdf5" || end == ".keras" || end == ".safetensors";
+  return end == ".h5" || end == ".hdf5" || end == ".keras" || end == ".safetensors" || end == ".onnx";
 }
 
 Checkpoint load_model_file(const std::string& path, const kiln_model& model) {

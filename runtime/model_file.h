@@ -6,7 +6,7 @@
 
 namespace kiln {
 
-/// Whether a file of this name is another tool's, by its ending: .h5, .hdf5, .keras, .safetensors.
+/// Whether a file of this name is another tool's, by its ending: .h5, .hdf5, .keras, .safetensors, .onnx.
 bool is_foreign(const std::string& path);
 
 /// A saved model or state in Kiln's format or another tool's, which kiln_convert translates: a process of its own with

@@ -61,8 +61,8 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
                                                 model.target, model.precision));
   app.add_option(
          "--model", result.models,
-         "The trained model: model.kiln, best.kiln or last.kiln of a run, or Keras's .h5 or .keras, or .safetensors; "
-         "given again, the mean of what the models say")
+         "The trained model: model.kiln, best.kiln or last.kiln of a run, or Keras's .h5 or .keras, .safetensors or "
+         ".onnx; given again, the mean of what the models say")
       ->allow_extra_args(false)
       ->option_text("FILE")
       ->required();

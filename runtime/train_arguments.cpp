@@ -156,7 +156,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
   app.add_option(
          "--load", result.load,
          "Begin a new run with this model's weights, and its optimizer's state where it has one: .kiln, Keras's "
-         ".h5 or .keras, .safetensors")
+         ".h5 or .keras, .safetensors, .onnx")
       ->option_text("FILE")
       ->group(group);
   lasts(app.add_flag("--fast-dev-run", options.fast_dev_run, "Three batches of everything, to see that it works"),
@@ -176,7 +176,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->option_text("DIR")
       ->group(group);
   app.add_option("--save", result.save,
-                 "Also write the trained model to this file: .kiln, Keras's .h5 or .keras, .safetensors")
+                 "Also write the trained model to this file: .kiln, Keras's .h5 or .keras, .safetensors, .onnx")
       ->option_text("FILE")
       ->group(group);
   app.add_option("--tensorboard", result.tensorboard,

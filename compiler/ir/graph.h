@@ -130,15 +130,16 @@ class Graph {
   /// Names a scalar (the mean over the batch) that training and evaluation report.
   void metric(const std::string& name, Tensor value, Location location = Location::here());
   void train(TrainingOptions options, Location location = Location::here());
+  /// A trainable (or not) tensor of the program's state, of one's own: "<name>", or inside a layer "<layer>/<name>".
+  Tensor parameter(const std::string& name, Shape shape, Initializer initializer, bool trainable,
+                   Location location = Location::here());
+  /// A number or tensor of one value.
+  Tensor constant(double value, Location location = Location::here());
 
   // --- what operators call ---
 
   Tensor append(const Operator& op, const std::vector<Tensor>& inputs, Attributes attributes, Location location);
-  /// A trainable (or not) tensor of the program's state, named "<layer>/<name>".
-  Tensor parameter(const std::string& name, Shape shape, Initializer initializer, bool trainable, Location location);
   void update(Tensor parameter, Tensor value);
-  /// A number or tensor of one value.
-  Tensor constant(double value, Location location = Location::here());
   /// A number that the runtime passes to each step: "learning_rate" (real), "step", "seed", "count" (int32).
   Tensor scalar(const std::string& name, Location location = Location::here());
   /// Adds `factor * sum(weight^2)` to the training loss.

@@ -1,86 +1,12 @@
 // Other tools' files, written and read by the built programs as a user runs them, and checked by the tools themselves:
 // real Keras, safetensors and TensorBoard, which `./run test` installs into .deps/formats.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "end_to_end/formats.h"
 
-#include <algorithm>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
 #include <random>
-#include <sstream>
 
 namespace kiln {
 namespace {
-
-namespace fs = std::filesystem;
-
-const std::string kTools = KILN_BINARY_DIR;
-const std::string kPython = KILN_SOURCE_DIR "/.deps/formats/bin/python";
-
-struct Result {
-  int exit_code = -1;
-  std::string out, err;
-};
-
-std::string contents(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-void write(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
-
-/// A folder with rows to train and test on and a trained digit network, the same for all tests.
-class Formats : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    std::string name = (fs::temp_directory_path() / "kiln-formats-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-    ASSERT_EQ(run("digits_train --export-digits data --digits 256").exit_code, 0);
-    const Result trained = run(
-        "digits_train --train data/train.csv --epochs 2 --validation-split 0 --quiet --run-folder run --save model.h5");
-    ASSERT_EQ(trained.exit_code, 0) << trained.err;
-    ASSERT_EQ(run("kiln_convert run/last.kiln model.keras").exit_code, 0);
-  }
-  static void TearDownTestSuite() { fs::remove_all(folder_); }
-
-  static std::string path(const std::string& name) { return (folder_ / name).string(); }
-
-  static Result shell(const std::string& line) {
-    const int status = std::system(("cd " + folder_.string() + " && " + line + " >out.txt 2>err.txt").c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, contents(folder_ / "out.txt"), contents(folder_ / "err.txt")};
-  }
-  static Result run(const std::string& command) { return shell(kTools + "/" + command); }
-
-  static bool no_python() { return !fs::exists(kPython); }
-
-  /// Checks of keras_check.py, divided by "+".
-  static void check(const std::string& checks) {
-    const Result result = shell(kPython + " " KILN_SOURCE_DIR "/tests/end_to_end/keras_check.py " + checks);
-    EXPECT_EQ(result.exit_code, 0) << checks << "\n" << result.out << result.err;
-    std::cout << result.out;
-  }
-
-  static void refused(const std::string& command, int code, const std::string& message) {
-    const Result result = run(command);
-    EXPECT_EQ(result.exit_code, code) << command << "\n" << result.err;
-    EXPECT_NE(result.err.find(message), std::string::npos) << result.err;
-    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
-  }
-
-  static fs::path folder_;
-};
-
-fs::path Formats::folder_;
-
-#define REQUIRE_TOOLS() \
-  if (no_python())      \
-  GTEST_SKIP() << "NOT CHECKED against the real tools: there is no " << kPython << " (./run test makes it)"
 
 TEST_F(Formats, ThereAndBackIsTheSameModel) {
   for (const char* name : {"model.h5", "model.keras"}) {
@@ -202,7 +128,7 @@ TEST_F(Formats, BadFilesGetOneLine) {
   refused("digits_deep_predict --test data/test.csv --model model.keras", 3,
           "model.keras: layer 'relu_3': activation is relu, the graph has selu (graphs/digits_deep.cpp:32)");
   refused("kiln_convert model.h5 out.kiln", 2, "--like FILE.kiln is missing");
-  refused("kiln_convert run/last.kiln model.onnx", 2, "its ending is none of .kiln, .h5, .keras, .safetensors");
+  refused("kiln_convert run/last.kiln model.pb", 2, "its ending is none of .kiln, .h5, .keras, .safetensors, .onnx");
   refused("digits_train --resume run/last.kiln --load model.h5", 2, "give one of them");
 }
 

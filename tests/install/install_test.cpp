@@ -27,6 +27,7 @@ class InstalledTree : public testing::Test {
     fs::create_directories(*folder_ / "run");
     // The project is copied: nothing may be found by its place in Kiln's own tree.
     fs::copy(fs::path(KILN_SOURCE_DIR) / "tests/install/outside", *folder_ / "outside", fs::copy_options::recursive);
+    fs::copy_file(KILN_SOURCE_DIR "/tests/fixtures/onnx/torch_branches.onnx", *folder_ / "outside/imported.onnx");
     built_ = run(std::string(KILN_CMAKE) + " --install " KILN_BINARY_DIR " --prefix " + at("prefix")) == 0 &&
              run(std::string(KILN_CMAKE) + " -G Ninja -DCMAKE_MAKE_PROGRAM=" KILN_NINJA " -DCMAKE_BUILD_TYPE=Release" +
                  " -DCMAKE_PREFIX_PATH=" + at("prefix") + " -S " + at("outside") + " -B " + at("build")) == 0 &&
@@ -65,11 +66,19 @@ TEST_F(InstalledTree, TheTrainerRuns) {
   EXPECT_EQ(run(at("build/logistic_train") + " --fast-dev-run --quiet"), 0) << output();
 }
 
+TEST_F(InstalledTree, AnOnnxModelIsAGraph) {
+  EXPECT_EQ(run(at("build/imported_predict") + " --model " + at("outside/imported.onnx") +
+                " --test " KILN_SOURCE_DIR "/tests/fixtures/onnx/rows.csv --probabilities out.csv"),
+            0)
+      << output();
+}
+
 TEST_F(InstalledTree, TrainerAndPredictorNeedNeitherHalideNorLlvm) {
   ASSERT_EQ(run("ldd " + at("build/logistic_compile")), 0) << output();
   EXPECT_NE(output().find("libHalide"), std::string::npos) << "the check itself does not work: " << output();
   for (const char* tool : {"build/logistic_train", "build/logistic_predict"}) {
     ASSERT_EQ(run("ldd " + at(tool)), 0) << output();
+    EXPECT_EQ(output().find("libonnx"), std::string::npos) << output();
     EXPECT_EQ(output().find("libHalide"), std::string::npos) << output();
     EXPECT_EQ(output().find("libLLVM"), std::string::npos) << output();
   }
