@@ -89,6 +89,28 @@ json evaluation_json(const Evaluation& e, const std::optional<Image>& image) {
   return result;
 }
 
+/// Each row as it went in and as it came out, 1 being white; null where rows are no images.
+json reconstructions_json(const Reconstructions& r, const std::optional<Image>& image) {
+  if (!image) return nullptr;
+  json result = {{"name", r.name}, {"origin", r.rows.origin}, {"images", json::array()}};
+  const auto elements = static_cast<size_t>(r.rows.elements());
+  for (size_t n = 0; n < static_cast<size_t>(r.rows.rows); ++n) {
+    const std::span given(&r.rows.pixels[n * elements], elements);
+    std::vector<uint8_t> drawn;
+    double squares = 0;
+    for (size_t i = 0; i < elements; ++i) {
+      const float value = r.predictions.probabilities[n * elements + i];
+      const double difference = value - given[i] / 255.0;
+      squares += difference * difference;
+      drawn.push_back(static_cast<uint8_t>(std::lround(255 * std::clamp(value, 0.0F, 1.0F))));
+    }
+    result["images"].push_back({{"pixels", hexadecimal(given)},
+                                {"drawn", hexadecimal(drawn)},
+                                {"mean_squared_error", squares / static_cast<double>(elements)}});
+  }
+  return result;
+}
+
 /// The weights of the layer that reads the image, a picture each: filters of a convolution, or what a dense layer's
 /// units weigh each pixel with. Null where there is no such layer.
 json filters_json(const kiln_model& model, const json& structure, const std::optional<Image>& image,
@@ -154,6 +176,7 @@ std::string report_html(const kiln_model& model, const uint8_t* weights, const R
                {"weights_crc32", results.weights_checksum},
                {"image", nullptr},
                {"evaluations", json::array()},
+               {"reconstructions", nullptr},
                {"filters", nullptr},
                {"svg", inline_svg(model.svg == nullptr ? "" : model.svg)},
                {"layers", json::object()},  // of the picture's nodes
@@ -172,6 +195,7 @@ std::string report_html(const kiln_model& model, const uint8_t* weights, const R
       data["layers"][fmt::format("n{}", node.at("id").get<int>())] = node.at("layer");
     data["filters"] = filters_json(model, structure, image, weights);
   }
+  if (results.reconstructions) data["reconstructions"] = reconstructions_json(*results.reconstructions, image);
   if (results.profile) data["profile"] = profile_json(*results.profile);
   return page_with_data(kReportPage, data);
 }

@@ -23,6 +23,13 @@ struct Evaluation {
   Predictions predictions;
 };
 
+/// Rows and what a model without classes, whose output has the input's size, makes of them: an autoencoder's.
+struct Reconstructions {
+  std::string name;  // "validation"
+  Dataset rows;
+  Predictions predictions;
+};
+
 /// What a report tells of a run, besides the model itself.
 struct RunResults {
   nlohmann::json run;      // what arguments.json has
@@ -34,12 +41,13 @@ struct RunResults {
   double seconds = 0;
   std::string weights_checksum;
   std::vector<Evaluation> evaluations;  // none where the model does not tell classes apart
+  std::optional<Reconstructions> reconstructions;
   std::optional<Profile> profile;
 };
 
-/// A page about the run that needs nothing but itself: curves, confusion matrices, the worst mistakes, the first
-/// layer's filters (read from `weights`, the state block's leading part), the graph, the profile and how it was run.
-/// Parts that do not apply are left out.
+/// A page about the run that needs nothing but itself: curves, confusion matrices, the worst mistakes or
+/// reconstructions, the first layer's filters (read from `weights`, the state block's leading part), the graph, the
+/// profile and how it was run. Parts that do not apply are left out.
 std::string report_html(const kiln_model& model, const uint8_t* weights, const RunResults& results);
 
 }  // namespace kiln

@@ -413,6 +413,19 @@ class TrainingRun {
            std::all_of(labels.begin(), labels.end(), [&](int32_t label) { return label >= 0 && label < classes; });
   }
 
+  /// What the model makes of the first test or validation rows, where its output is as large as its input.
+  std::optional<Reconstructions> reconstruct(const Trainer& trainer, const Dataset& dataset, const TestData& test) {
+    constexpr int64_t kRows = 24;
+    if (model_inputs(model_).classes > 0 || model_.predict == nullptr || model_.predict->output_count == 0) return {};
+    const auto count = static_cast<int64_t>(model_.predict->outputs[predicted_output(model_)].count);
+    const RowRange validation = trainer.split().validation;
+    if (count != dataset.elements() || (!test.rows && validation.count == 0)) return {};
+    Dataset rows = test.rows ? rows_of(*test.rows, 0, std::min(kRows, test.rows->rows))
+                             : rows_of(dataset, validation.first, std::min(kRows, validation.count));
+    Predictions predictions = predict(model_, context_, trainer.final_weights(), rows);
+    return Reconstructions{test.rows ? "test" : "validation", std::move(rows), std::move(predictions)};
+  }
+
   /// The last of a run's files. It tells what `results` holds and what the trainer and the folder know.
   void write_report(const Trainer& trainer, RunFolder& folder, const Dataset& dataset, const char* outcome,
                     RunResults& results) {
@@ -467,6 +480,7 @@ class TrainingRun {
       if (!test.labels.empty() && tells_classes(test.labels))
         results.evaluations.push_back({"test", *test.rows, 0, test.labels, *predictions});
     }
+    results.reconstructions = reconstruct(trainer, dataset, test);
     write_report(trainer, folder, dataset, "done", results);
     const double seconds = seconds_since(start_);
     result["weights_crc32"] = weights_checksum(final);

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 namespace kiln {
 namespace {
@@ -56,6 +57,22 @@ TEST(Autoencoder, LearnsWithoutLabelsAndWritesWhatItDraws) {
   std::getline(submission, row);
   EXPECT_EQ(header.substr(0, 14), "ImageId,0,1,2,");
   EXPECT_EQ(std::count(row.begin(), row.end(), ','), 784);
+
+  std::stringstream page;
+  page << std::ifstream(folder / "run/report.html").rdbuf();
+  const std::string begin = R"(<script type="application/json" id="data">)", text = page.str();
+  const size_t at = text.find(begin) + begin.size();
+  const auto drawn = nlohmann::json::parse(text.substr(at, text.find("</script>", at) - at)).at("reconstructions");
+  EXPECT_EQ(drawn.at("name"), "test");
+  double error = 0;
+  for (const nlohmann::json& image : drawn.at("images")) {
+    EXPECT_EQ(image.at("pixels").get<std::string>().size(), 2 * 784U);
+    EXPECT_EQ(image.at("drawn").get<std::string>().size(), 2 * 784U);
+    error += image.at("mean_squared_error").get<double>();
+  }
+  ASSERT_EQ(drawn.at("images").size(), 24U);
+  // Other rows than those of the validation loss, of the same kind.
+  EXPECT_NEAR(error / 24, result.at("best_val_loss").get<double>(), 0.01);
   fs::remove_all(folder);
 }
 

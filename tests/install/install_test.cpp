@@ -102,6 +102,32 @@ TEST_F(InstalledTree, AGraphIsInstalledAndPackaged) {
   EXPECT_NE(output().find("libc6"), std::string::npos) << output();
 }
 
+/// The tutorial's commands, in its order, in a folder where there is nothing.
+TEST_F(InstalledTree, TheTutorialIsTrue) {
+  std::istringstream lines(read(fs::path(KILN_SOURCE_DIR) / "docs/tutorial.md"));
+  std::string script = "set -e\n";
+  bool command = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("```", 0) == 0) {
+      command = line == "```sh";
+    } else if (command) {
+      script += line + "\n";
+    }
+  }
+  ASSERT_NE(script.find("sketch_train"), std::string::npos);
+  const fs::path home = at("home");
+  fs::create_directories(home / "empty");
+  fs::create_directory_symlink(at("prefix"), home / "kiln");
+  std::ofstream(home / "tutorial.sh") << script;
+  const std::string tools =
+      fs::path(KILN_CMAKE).parent_path().string() + ":" + fs::path(KILN_NINJA).parent_path().string();
+  EXPECT_EQ(run("cd " + at("home/empty") + " && HOME=" + home.string() + " PATH=" + tools +
+                ":$PATH CMAKE_GENERATOR=Ninja bash ../tutorial.sh"),
+            0)
+      << output();
+  EXPECT_TRUE(fs::exists(home / "empty/submission.csv"));
+}
+
 TEST_F(InstalledTree, LocationsAreRelativeToTheProject) {
   const std::string object = read(at("build/logistic/logistic.o"));
   EXPECT_NE(object.find("logistic.cpp"), std::string::npos);
