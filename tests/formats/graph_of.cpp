@@ -1,9 +1,9 @@
 #include "formats/graph_of.h"
 
 #include <algorithm>
-#include <deque>
 #include <stdexcept>
 
+#include "driver/structure.h"
 #include "lower/interpreter.h"
 #include "ops/input.h"
 #include "ops/parameter.h"
@@ -62,18 +62,37 @@ Graph graph_of(const json& description) {
   return graph;
 }
 
-std::vector<std::vector<double>> interpret(const Network& network,
+KilnFile file_of(const Graph& graph) {
+  KilnFile file;
+  file.header["structure"] = json::parse(structure_json(graph));
+  json& parameters = file.header["parameters"] = json::array();
+  uint64_t offset = 0;
+  for (const Node& node : graph.nodes) {
+    if (node.op != &parameter_operator) continue;
+    parameters.push_back(
+        {{"name", std::get<std::string>(node.attributes.at("name"))}, {"shape", node.type.shape}, {"offset", offset}});
+    offset += static_cast<uint64_t>(byte_count(node.type));
+  }
+  file.checkpoint.weights.resize(offset);
+  return file;
+}
+
+std::vector<std::vector<double>> interpret(Graph graph, const std::map<std::string, Array>& parameters,
                                            const std::map<std::string, std::vector<float>>& inputs, int64_t rows) {
-  const Graph graph = expand(graph_of(network.structure), false);
+  graph.loss.reset();
+  graph.metrics.clear();
+  graph.regularizers.clear();
+  graph = expand(graph, false);
   Interpreter interpreter(graph, {.lanes = rows, .count = rows});
   std::vector<std::vector<double>> values(graph.nodes.size());
   for (const Node& node : graph.nodes) {
     const auto name = [&] { return std::get<std::string>(node.attributes.at("name")); };
     std::vector<double>& value = values[static_cast<size_t>(node.id)];
     if (node.op == &input_operator) {
+      if (!inputs.contains(name())) continue;  // labels, which no output needs
       value = swapped(inputs.at(name()), rows);
     } else if (node.op == &parameter_operator) {
-      const std::vector<float>& numbers = network.parameters.at(name()).values;
+      const std::vector<float>& numbers = parameters.at(name()).values;
       value.assign(numbers.begin(), numbers.end());
     } else {
       value = interpreter.values(node.id);

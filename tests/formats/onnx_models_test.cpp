@@ -38,7 +38,8 @@ TEST_P(OnnxModels, PredictWhatTheirToolPredicts) {
   for (float& pixel : image) pixel /= 255;
   const std::vector<float> expected = numbers(kFolder + name + ".csv", 0);
   ASSERT_EQ(expected.size(), 80U);
-  const std::vector<double> result = interpret(network, {{"image", image}}, 8).at(0);
+  const std::vector<double> result =
+      interpret(graph_of(network.structure), network.parameters, {{"image", image}}, 8).at(0);
   ASSERT_EQ(result.size(), expected.size());
   for (size_t i = 0; i < result.size(); ++i) EXPECT_NEAR(result[i], expected[i], 1e-5) << i;
 }

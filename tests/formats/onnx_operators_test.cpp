@@ -14,13 +14,11 @@
 #include <set>
 #include <sstream>
 
-#include "driver/structure.h"
 #include "error.h"
 #include "formats/graph_of.h"
 #include "graph_source.h"
 #include "onnx_file.h"
 #include "onnx_import.h"
-#include "ops/parameter.h"
 
 namespace kiln {
 namespace {
@@ -143,7 +141,8 @@ std::string difference(const onnx::ModelProto& model, const std::vector<onnx::Te
     rows = array.shape.at(0);
     inputs[identifier(model.graph().input(i).name())] = array.values;
   }
-  const std::vector<std::vector<double>> results = interpret(network, inputs, rows);
+  const std::vector<std::vector<double>> results =
+      interpret(graph_of(network.structure), network.parameters, inputs, rows);
   for (size_t i = 0; i < results.size(); ++i) {
     const Array expected = real_values(tensor_in(data / fmt::format("output_{}.pb", i)), "output");
     if (results[i].size() != expected.values.size())
@@ -198,22 +197,6 @@ Result run(const fs::path& folder) {
     }
   }
   return result;
-}
-
-/// A .kiln file of a compiled graph, before any training.
-KilnFile file_of(const Graph& graph) {
-  KilnFile file;
-  file.header["structure"] = nlohmann::json::parse(structure_json(graph));
-  nlohmann::json& parameters = file.header["parameters"] = nlohmann::json::array();
-  uint64_t offset = 0;
-  for (const Node& node : graph.nodes) {
-    if (node.op != &parameter_operator) continue;
-    parameters.push_back(
-        {{"name", std::get<std::string>(node.attributes.at("name"))}, {"shape", node.type.shape}, {"offset", offset}});
-    offset += static_cast<uint64_t>(byte_count(node.type));
-  }
-  file.checkpoint.weights.resize(offset);
-  return file;
 }
 
 /// Compiles the graph files of all networks as one; each must make the graph that was read, and take its weights.
