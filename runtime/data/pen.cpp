@@ -23,7 +23,7 @@ void draw(const std::vector<Segment>& segments, Point offset, int width, int hei
         const float along = std::clamp((px * dx + py * dy) * inverse, 0.0F, 1.0F);
         const float ex = px - along * dx, ey = py - along * dy;
         const float ink = std::clamp(segment.radius + 0.5F - std::sqrt(ex * ex + ey * ey), 0.0F, 1.0F);
-        float& value = image[static_cast<size_t>(y * width + x)];
+        float& value = image[static_cast<size_t>(y) * static_cast<size_t>(width) + static_cast<size_t>(x)];
         value = std::max(value, ink);
       }
     }
@@ -54,7 +54,7 @@ void draw_centred(const std::vector<Segment>& segments, float box, int64_t heigh
   float mass = 0, mass_x = 0, mass_y = 0;
   for (int y = 0; y < rows; ++y) {
     for (int x = 0; x < columns; ++x) {
-      const float ink = image[static_cast<size_t>(y * columns + x)];
+      const float ink = image[static_cast<size_t>(y) * static_cast<size_t>(columns) + static_cast<size_t>(x)];
       mass += ink;
       mass_x += ink * static_cast<float>(x);
       mass_y += ink * static_cast<float>(y);

@@ -92,6 +92,7 @@ TEST_F(DrawingPage, RequestsThatMakeNoSenseAreRefused) {
 
 TEST_F(DrawingPage, ClientsAtOnceGetTheirOwnAnswers) {
   std::vector<std::future<void>> clients;
+  clients.reserve(8);
   for (int c = 0; c < 8; ++c) {
     clients.push_back(std::async(std::launch::async, [this, c] {
       const std::string body = R"({"strokes": [[0.2, 0.2, 0.8, )" + std::to_string(0.1 * c) + "]]}";

@@ -165,6 +165,7 @@ TEST_F(HttpServerTest, ManyClientsAtOnceAreAllAnswered) {
   start();
   const int clients = static_cast<int>(testing::case_options().cases), before = open_files();
   std::vector<HttpConnection> connections;
+  connections.reserve(static_cast<size_t>(clients));
   for (int i = 0; i < clients; ++i) connections.emplace_back(port_);
   for (int round = 0; round < 3; ++round) {
     for (int i = 0; i < clients; ++i)
@@ -180,6 +181,7 @@ TEST_F(HttpServerTest, ManyClientsAtOnceAreAllAnswered) {
 TEST_F(HttpServerTest, MoreClientsThanItTakesWaitForTheirTurn) {
   start({.time = milliseconds(500), .connections = 4});
   std::vector<HttpConnection> idle;
+  idle.reserve(8);
   for (int i = 0; i < 8; ++i) idle.emplace_back(port_);
   EXPECT_EQ(http(port_, "GET", "/").status, 200);  // once the idle ones' time is up
 }
