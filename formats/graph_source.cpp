@@ -184,6 +184,8 @@ class Writer {
     if (op == "slice") return assign(n, call(n, {"begin", "size"}));
     if (op == "transpose" || op == "reduce_sum" || op == "reduce_mean" || op == "reduce_max")
       return assign(n, call(n, {"axes"}));
+    if (op == "broadcast_to")
+      return assign(n, fmt::format("broadcast_to({}, {{.shape = {}}})", value(n, 0), shape_text(shape_of(n))));
     if (op == "reshape") return assign(n, fmt::format("reshape({}, {})", value(n, 0), shape_text(shape_of(n))));
     if (op == "concatenate") {
       std::vector<std::string> inputs;

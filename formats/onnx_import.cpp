@@ -1109,6 +1109,22 @@ class Importer {
     return shape;
   }
 
+  Value expand(Call& call) {
+    const Value x = as_tensor(call, 0);
+    Ints target = call.known_integers(1, "shape");
+    if (x.batched() && target.size() == x.rank() && (target[0] == kBatchSymbol || (batch_ && target[0] == *batch_)))
+      target[0] = 1;
+    for (const int64_t extent : target) {
+      if (extent < 1) call.refuse(fmt::format("{} cannot become {}", text(x.shape), fmt::join(target, "x")));
+    }
+    const Ints shape = broadcast(call, x.shape, target);
+    if (shape == x.shape) return x;
+    if (x.batched() && shape.size() != x.rank()) call.refuse("the batch must stay the first dimension");
+    Ints full = x.shape;
+    full.insert(full.begin(), shape.size() - full.size(), 1);
+    return tensor(build_.add("broadcast_to", {reshaped(plain(x), full)}, {{"shape", shape}}, shape), shape);
+  }
+
   Value reshape(Call& call) {
     const Value& x = call[0];
     const Ints target = call.known_integers(1, "shape");
@@ -1382,6 +1398,7 @@ const std::map<std::string, Importer::Handler>& Importer::handlers() {
       {"Elu", &Importer::elu},
       {"Erf", &Importer::element_wise<kErf>},
       {"Exp", &Importer::element_wise<kExp>},
+      {"Expand", &Importer::expand},
       {"Flatten", &Importer::flatten},
       {"Gather", &Importer::gather},
       {"Gelu", &Importer::gelu},

@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kRows = 3;
-constexpr int kGraphs = 150;
+constexpr int kGraphs = 300;
 
 void write_tensor(const fs::path& path, const std::string& name, const std::vector<int64_t>& shape,
                   const std::vector<float>& values) {
