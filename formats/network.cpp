@@ -226,21 +226,26 @@ class Matcher {
     return fmt::format("layer '{}'", node.at("layer").get<std::string>());
   }
 
+  [[noreturn]] void refuse_second(const json& ours, const json& theirs) const {
+    throw DataError(fmt::format("{}: {} is another value, where the graph uses one a second time ({})", origin_,
+                                described(theirs), place_of(ours)));
+  }
+
+  void take(const json& parameter, const json& theirs, const std::vector<float>& values) {
+    const auto [taken, fresh] = parameters_.emplace(attribute_of<std::string>(parameter, "name"), values);
+    if (!fresh && taken->second != values) refuse_second(parameter, theirs);
+  }
+
   void match(int our_id, int their_id) {
     const json &ours = computing(ours_, our_id), &theirs = computing(theirs_, their_id);
-    const int id = ours.at("id").get<int>();
-    const auto [pair, fresh] = pairs_.emplace(id, theirs.at("id").get<int>());
-    if (!fresh) {
-      // A layer's weights are its own, here and there; other values may be written down twice.
-      if (pair->second != theirs.at("id").get<int>() && op_of(ours) != "constant" && op_of(ours) != "parameter")
-        throw DataError(fmt::format("{}: {} is another value, where the graph uses one a second time ({})", origin_,
-                                    described(theirs), place_of(ours)));
+    const bool written_twice = op_of(ours) == "constant" || op_of(ours) == "parameter";  // perhaps, in the file
+    const auto [pair, fresh] = pairs_.emplace(ours.at("id").get<int>(), theirs.at("id").get<int>());
+    if (!fresh && !written_twice) {
+      if (pair->second != theirs.at("id").get<int>()) refuse_second(ours, theirs);
       return;
     }
-    if (op_of(ours) == "parameter" && op_of(theirs) == "constant" && use_shape(ours).empty()) {
-      parameters_[attribute_of<std::string>(ours, "name")] = {attribute_of<float>(theirs, "value")};
-      return;
-    }
+    if (op_of(ours) == "parameter" && op_of(theirs) == "constant" && use_shape(ours).empty())
+      return take(ours, theirs, {attribute_of<float>(theirs, "value")});
     if (kind(ours) != kind(theirs)) {
       throw DataError(fmt::format("{}: {} is {}, where the graph has {} ({})", origin_, described(theirs),
                                   op_of(theirs), op_of(ours), place_of(ours)));
@@ -258,11 +263,8 @@ class Matcher {
       throw DataError(fmt::format("{}: {}: {} is {}, the graph has {} ({})", origin_, described(theirs), name,
                                   other.dump(), value.dump(), place_of(ours)));
     }
-    if (op_of(ours) == "parameter") {
-      parameters_[attribute_of<std::string>(ours, "name")] =
-          values_.at(attribute_of<std::string>(theirs, "name")).values;
-      return;
-    }
+    if (op_of(ours) == "parameter")
+      return take(ours, theirs, values_.at(attribute_of<std::string>(theirs, "name")).values);
     const size_t count = ours.at("inputs").size(), their_count = theirs.at("inputs").size();
     if (count != their_count) {
       throw DataError(fmt::format("{}: {} has {} inputs, the graph's {} has {} ({})", origin_, described(theirs),
