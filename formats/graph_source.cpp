@@ -94,10 +94,10 @@ class Writer {
     }
   }
 
-  static std::string pair(const std::vector<Window>& w, int64_t Window::*member) {
+  static std::string pair(const std::vector<ImageWindow>& w, int64_t ImageWindow::*member) {
     return list({w[0].*member, w[1].*member});
   }
-  static void add_padding(Options& options, const std::vector<Window>& w) {
+  static void add_padding(Options& options, const std::vector<ImageWindow>& w) {
     if (w[0].valid() && w[1].valid()) return;
     options.add("padding", w[0].same() && w[1].same() ? "Padding::same()"
                                                       : fmt::format("Padding::explicit_({}, {}, {}, {})", w[0].before,
@@ -105,14 +105,14 @@ class Writer {
   }
 
   std::string convolution(const json& n) const {
-    const std::vector<Window> w = windows_of(n);
+    const std::vector<ImageWindow> w = windows_of(n);
     const std::vector<int64_t> kernel = shape_of(structure_.input(n, 1));
     Options options;
     if (op_of(n) == "conv2d") options.add("filters", std::to_string(kernel.at(0)));
-    options.add("kernel", pair(w, &Window::size));
-    if (w[0].stride != 1 || w[1].stride != 1) options.add("strides", pair(w, &Window::stride));
+    options.add("kernel", pair(w, &ImageWindow::size));
+    if (w[0].stride != 1 || w[1].stride != 1) options.add("strides", pair(w, &ImageWindow::stride));
     add_padding(options, w);
-    if (w[0].dilation != 1 || w[1].dilation != 1) options.add("dilation", pair(w, &Window::dilation));
+    if (w[0].dilation != 1 || w[1].dilation != 1) options.add("dilation", pair(w, &ImageWindow::dilation));
     if (op_of(n) == "conv2d") {
       if (attribute_of<int64_t>(n, "groups") != 1)
         options.add("groups", std::to_string(attribute_of<int64_t>(n, "groups")));
@@ -124,10 +124,10 @@ class Writer {
   }
 
   std::string pool(const json& n) const {
-    const std::vector<Window> w = windows_of(n);
+    const std::vector<ImageWindow> w = windows_of(n);
     Options options;
-    options.add("size", pair(w, &Window::size));
-    if (w[0].stride != w[0].size || w[1].stride != w[1].size) options.add("strides", pair(w, &Window::stride));
+    options.add("size", pair(w, &ImageWindow::size));
+    if (w[0].stride != w[0].size || w[1].stride != w[1].size) options.add("strides", pair(w, &ImageWindow::stride));
     add_padding(options, w);
     return fmt::format("{}({}{})", op_of(n), value(n, 0), options.text());
   }
@@ -184,6 +184,8 @@ class Writer {
     if (op == "slice") return assign(n, call(n, {"begin", "size"}));
     if (op == "transpose" || op == "reduce_sum" || op == "reduce_mean" || op == "reduce_max")
       return assign(n, call(n, {"axes"}));
+    if (op == "broadcast_to")
+      return assign(n, fmt::format("broadcast_to({}, {{.shape = {}}})", value(n, 0), shape_text(shape_of(n))));
     if (op == "reshape") return assign(n, fmt::format("reshape({}, {})", value(n, 0), shape_text(shape_of(n))));
     if (op == "concatenate") {
       std::vector<std::string> inputs;

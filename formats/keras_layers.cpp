@@ -101,10 +101,12 @@ class Builder {
     return config;
   }
 
-  static json pair(const std::vector<Window>& w, int64_t Window::*member) { return {w[0].*member, w[1].*member}; }
+  static json pair(const std::vector<ImageWindow>& w, int64_t ImageWindow::*member) {
+    return {w[0].*member, w[1].*member};
+  }
 
   /// "valid" or "same"; zeros in a layer of their own where it is neither.
-  std::string padding(const json& node, const std::vector<Window>& w, std::string& x) {
+  std::string padding(const json& node, const std::vector<ImageWindow>& w, std::string& x) {
     if (w[0].valid() && w[1].valid()) return "valid";
     if (w[0].same() && w[1].same()) return "same";
     x = add(node, "ZeroPadding2D",
@@ -116,12 +118,12 @@ class Builder {
   }
 
   std::string convolution(const json& node, std::string x) {
-    const std::vector<Window> w = windows_of(node);
+    const std::vector<ImageWindow> w = windows_of(node);
     const bool depthwise = op_of(node) == "depthwise_conv2d";
     const std::string pad = padding(node, w, x);
-    json config = {{"kernel_size", pair(w, &Window::size)},
-                   {"strides", pair(w, &Window::stride)},
-                   {"dilation_rate", pair(w, &Window::dilation)},
+    json config = {{"kernel_size", pair(w, &ImageWindow::size)},
+                   {"strides", pair(w, &ImageWindow::stride)},
+                   {"dilation_rate", pair(w, &ImageWindow::dilation)},
                    {"padding", pad},
                    {"data_format", "channels_last"}};
     const json& kernel = this->node(input_of(node, 1)).at("shape");
@@ -164,12 +166,12 @@ class Builder {
   }
 
   std::string pool(const json& node, const char* class_name, const std::string& x, const std::string& suffix = "") {
-    const std::vector<Window> w = windows_of(node);
+    const std::vector<ImageWindow> w = windows_of(node);
     const bool valid = w[0].valid() && w[1].valid();
     if (!valid && !(w[0].same() && w[1].same())) refuse_node(node, "Keras's pooling has valid or same padding only");
     return add(node, class_name,
-               {{"pool_size", pair(w, &Window::size)},
-                {"strides", pair(w, &Window::stride)},
+               {{"pool_size", pair(w, &ImageWindow::size)},
+                {"strides", pair(w, &ImageWindow::stride)},
                 {"padding", valid ? "valid" : "same"},
                 {"data_format", "channels_last"}},
                {x}, {}, suffix);

@@ -174,8 +174,9 @@ bool equal(const json& a, const json& b) {
 /// Walks the graph and the file's network from their outputs and pairs parameters.
 class Matcher {
  public:
-  Matcher(const Structure& ours, const Structure& theirs, const std::string& origin)
-      : ours_(ours), theirs_(theirs), origin_(origin) {
+  Matcher(const Structure& ours, const Structure& theirs, const std::map<std::string, Array>& values,
+          const std::string& origin)
+      : ours_(ours), theirs_(theirs), values_(values), origin_(origin) {
     const json &our_outputs = ours.description().at("outputs"), &their_outputs = theirs.description().at("outputs");
     if (our_outputs.size() != their_outputs.size()) {
       throw DataError(fmt::format("{}: its network has {} outputs, the graph has {}", origin, their_outputs.size(),
@@ -185,17 +186,35 @@ class Matcher {
       match(our_outputs[i].at("node").get<int>(), their_outputs[i].at("node").get<int>());
   }
 
-  /// The file's parameter for each of ours, by name.
-  const std::map<std::string, std::string>& parameters() const { return parameters_; }
+  /// The file's values for each of our parameters.
+  const std::map<std::string, std::vector<float>>& parameters() const { return parameters_; }
 
  private:
   /// Without what does nothing in prediction.
   static const json& computing(const Structure& structure, int id) {
     const json* node = &structure.node(id);
-    while (op_of(*node) == "dropout" || op_of(*node) == "alpha_dropout" || op_of(*node) == "stop_gradient" ||
-           (kind(*node) == "reshape" && structure.input(*node, 0).at("shape") == node->at("shape")))
-      node = &structure.input(*node, 0);
+    while (does_nothing(structure, *node)) node = &structure.input(*node, 0);
     return *node;
+  }
+
+  static bool does_nothing(const Structure& structure, const json& node) {
+    static const std::set<std::string> always = {"dropout", "alpha_dropout", "stop_gradient"},
+                                       of_one_shape = {"reshape",        "slice",       "pad",
+                                                       "zero_padding2d", "concatenate", "broadcast_to"};
+    const std::string op = kind(node);
+    if (always.contains(op)) return true;
+    if (op == "transpose") {
+      const auto axes = attribute_of<std::vector<int64_t>>(node, "axes");
+      return std::is_sorted(axes.begin(), axes.end());
+    }
+    return of_one_shape.contains(op) && structure.input(node, 0).at("shape") == node.at("shape");
+  }
+
+  /// A parameter's shape as its use sees it: broadcasting adds dimensions of 1 in front.
+  static json use_shape(const json& node) {
+    json shape = node.at("shape");
+    while (op_of(node) == "parameter" && !shape.empty() && shape.at(0) == 1) shape.erase(0);
+    return shape;
   }
 
   static std::string kind(const json& node) {
@@ -207,26 +226,36 @@ class Matcher {
     return fmt::format("layer '{}'", node.at("layer").get<std::string>());
   }
 
+  [[noreturn]] void refuse_second(const json& ours, const json& theirs) const {
+    throw DataError(fmt::format("{}: {} is another value, where the graph uses one a second time ({})", origin_,
+                                described(theirs), place_of(ours)));
+  }
+
+  void take(const json& parameter, const json& theirs, const std::vector<float>& values) {
+    const auto [taken, fresh] = parameters_.emplace(attribute_of<std::string>(parameter, "name"), values);
+    if (!fresh && taken->second != values) refuse_second(parameter, theirs);
+  }
+
   void match(int our_id, int their_id) {
     const json &ours = computing(ours_, our_id), &theirs = computing(theirs_, their_id);
-    const int id = ours.at("id").get<int>();
-    const auto [pair, fresh] = pairs_.emplace(id, theirs.at("id").get<int>());
-    if (!fresh) {
-      // A layer's weights are its own, here and there; other values may be written down twice.
-      if (pair->second != theirs.at("id").get<int>() && op_of(ours) != "constant" && op_of(ours) != "parameter")
-        throw DataError(fmt::format("{}: {} is another value, where the graph uses one a second time ({})", origin_,
-                                    described(theirs), place_of(ours)));
+    const bool written_twice = op_of(ours) == "constant" || op_of(ours) == "parameter";  // perhaps, in the file
+    const auto [pair, fresh] = pairs_.emplace(ours.at("id").get<int>(), theirs.at("id").get<int>());
+    if (!fresh && !written_twice) {
+      if (pair->second != theirs.at("id").get<int>()) refuse_second(ours, theirs);
       return;
     }
+    if (op_of(ours) == "parameter" && op_of(theirs) == "constant" && use_shape(ours).empty())
+      return take(ours, theirs, {attribute_of<float>(theirs, "value")});
     if (kind(ours) != kind(theirs)) {
       throw DataError(fmt::format("{}: {} is {}, where the graph has {} ({})", origin_, described(theirs),
                                   op_of(theirs), op_of(ours), place_of(ours)));
     }
-    if (ours.at("shape") != theirs.at("shape")) {
+    if (use_shape(ours) != use_shape(theirs)) {
       throw DataError(fmt::format("{}: {} has the shape {}, the graph's {} has {} ({})", origin_, described(theirs),
                                   text(theirs), op_of(ours), text(ours), place_of(ours)));
     }
-    static const std::set<std::string> free = {"name", "initializer", "scale", "trainable", "momentum", "shape"};
+    static const std::set<std::string> free = {"name",     "initializer", "scale", "trainable",
+                                               "momentum", "shape",       "size"};
     const json &our_attributes = ours.at("attributes"), &their_attributes = theirs.at("attributes");
     for (const auto& [name, value] : our_attributes.items()) {
       const json other = their_attributes.value(name, json());
@@ -234,10 +263,8 @@ class Matcher {
       throw DataError(fmt::format("{}: {}: {} is {}, the graph has {} ({})", origin_, described(theirs), name,
                                   other.dump(), value.dump(), place_of(ours)));
     }
-    if (op_of(ours) == "parameter") {
-      parameters_[attribute_of<std::string>(ours, "name")] = attribute_of<std::string>(theirs, "name");
-      return;
-    }
+    if (op_of(ours) == "parameter")
+      return take(ours, theirs, values_.at(attribute_of<std::string>(theirs, "name")).values);
     const size_t count = ours.at("inputs").size(), their_count = theirs.at("inputs").size();
     if (count != their_count) {
       throw DataError(fmt::format("{}: {} has {} inputs, the graph's {} has {} ({})", origin_, described(theirs),
@@ -254,9 +281,10 @@ class Matcher {
   }
 
   const Structure &ours_, &theirs_;
+  const std::map<std::string, Array>& values_;
   const std::string& origin_;
   std::map<int, int> pairs_;
-  std::map<std::string, std::string> parameters_;
+  std::map<std::string, std::vector<float>> parameters_;
 };
 
 }  // namespace
@@ -269,10 +297,10 @@ KilnFile with_weights_of(const Network& network, const KilnFile& like, const std
   std::fill(result.checkpoint.optimizer.begin(), result.checkpoint.optimizer.end(), uint8_t{0});
   try {
     const Structure ours(description_in(like, graph)), theirs(network.structure);
-    const Matcher matcher(ours, theirs, origin);
+    const Matcher matcher(ours, theirs, network.parameters, origin);
     const std::map<std::string, Parameter> all = parameters_by_name(like, graph);
-    for (const auto& [name, their_name] : matcher.parameters())
-      write_parameter(result, find_parameter(all, name, graph), network.parameters.at(their_name).values);
+    for (const auto& [name, values] : matcher.parameters())
+      write_parameter(result, find_parameter(all, name, graph), values);
   } catch (const json::exception& error) {
     throw DataError(fmt::format("{}: its description is not what it should be ({})", graph, error.what()));
   }

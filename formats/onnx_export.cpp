@@ -217,14 +217,14 @@ class Exporter {
     return shape.size() == 4 && shape[0] == kBatchExtent;
   }
 
-  static void set_windows(onnx::NodeProto& node, const std::vector<Window>& w) {
+  static void set_windows(onnx::NodeProto& node, const std::vector<ImageWindow>& w) {
     set(node, "kernel_shape", std::vector<int64_t>{w[0].size, w[1].size});
     set(node, "strides", std::vector<int64_t>{w[0].stride, w[1].stride});
     set(node, "pads", std::vector<int64_t>{w[0].before, w[1].before, w[0].after(), w[1].after()});
   }
 
   void convolution(const json& n) {
-    const std::vector<Window> w = windows_of(n);
+    const std::vector<ImageWindow> w = windows_of(n);
     const std::vector<int64_t> kernel = shape_of(structure_.input(n, 1));
     std::vector<std::string> inputs = {input(n, 0, true)};
     int64_t groups = 1;
@@ -277,7 +277,7 @@ class Exporter {
 
   void pool(const json& n) {
     const std::string name = op_of(n);
-    const std::vector<Window> w = windows_of(n);
+    const std::vector<ImageWindow> w = windows_of(n);
     std::string x = input(n, 0, true), pooled;
     if (name == "average_pool") return set_windows(add_result(n, "AveragePool", {x}, true), w);
     if (name == "max_pool") return set_windows(add_result(n, "MaxPool", {x}, true), w);

@@ -701,7 +701,7 @@ class Importer {
     return flat ? with_shape(y, {y.shape[0], y.shape[1], y.shape[3]}) : y;
   }
 
-  std::vector<Window> windows(Call& call, const Value& x, Ints size, bool flat) {
+  std::vector<ImageWindow> windows(Call& call, const Value& x, Ints size, bool flat) {
     const size_t count = flat ? 1 : 2;
     const auto taken = [&](const char* name, size_t expected, int64_t otherwise, int64_t least) {
       const Ints values = call.integers(name).value_or(Ints(expected, otherwise));
@@ -723,9 +723,9 @@ class Importer {
       dilations.insert(dilations.begin(), 1);
       pads = {0, pads[0], 0, pads[1]};
     }
-    std::vector<Window> result;
+    std::vector<ImageWindow> result;
     for (size_t i = 0; i < 2; ++i) {
-      Window w = {x.shape[i + 2], size[i], strides[i], dilations[i], pads[i], 0};
+      ImageWindow w = {x.shape[i + 2], size[i], strides[i], dilations[i], pads[i], 0};
       int64_t after = pads[i + 2];
       if (w.size < 1 || w.size > kMost) call.refuse(fmt::format("has a window of {}", w.size));
       if (automatic == "SAME_UPPER" || automatic == "SAME_LOWER") {
@@ -748,9 +748,9 @@ class Importer {
     return result;
   }
 
-  static Ints encode(const std::vector<Window>& windows) {
+  static Ints encode(const std::vector<ImageWindow>& windows) {
     Ints values;
-    for (const Window& w : windows)
+    for (const ImageWindow& w : windows)
       values.insert(values.end(), {w.input, w.size, w.stride, w.dilation, w.before, w.output});
     return values;
   }
@@ -772,7 +772,7 @@ class Importer {
       call.refuse(fmt::format("{} groups, {} channels and a kernel of {} do not fit together", groups, channels,
                               text(kernel.shape)));
     }
-    const std::vector<Window> w = windows(call, x, size, flat);
+    const std::vector<ImageWindow> w = windows(call, x, size, flat);
     const int64_t area = w[0].size * w[1].size;
     nlohmann::json attributes = {{"windows", encode(w)}};
     const char* op = "conv2d";
@@ -811,15 +811,15 @@ class Importer {
     Value x = unpadded;
     const std::optional<Ints> size = call.integers("kernel_shape");
     if (!size || size->size() != (flat ? 1U : 2U)) call.refuse("has no kernel_shape of its input's dimensions");
-    std::vector<Window> w = windows(call, x, *size, flat);
-    for (Window& each : w) {
+    std::vector<ImageWindow> w = windows(call, x, *size, flat);
+    for (ImageWindow& each : w) {
       if (each.dilation != 1)
         call.refuse(fmt::format("attribute dilations has {}, Kiln's pooling has 1", each.dilation));
       if (each.before >= each.size || (each.output - 1) * each.stride - each.before >= each.input)
         call.refuse("a window would hold nothing but padding");
     }
     Ints sides;
-    for (const Window& each : w) sides.insert(sides.end(), {each.before, each.after()});
+    for (const ImageWindow& each : w) sides.insert(sides.end(), {each.before, each.after()});
     const Ints pads = call.integers("pads").value_or(Ints{});
     const bool padded = call.text("auto_pad", "NOTSET") != "NOTSET" ||
                         std::any_of(pads.begin(), pads.end(), [](int64_t amount) { return amount != 0; });
@@ -1109,6 +1109,22 @@ class Importer {
     return shape;
   }
 
+  Value expand(Call& call) {
+    const Value x = as_tensor(call, 0);
+    Ints target = call.known_integers(1, "shape");
+    if (x.batched() && target.size() == x.rank() && (target[0] == kBatchSymbol || (batch_ && target[0] == *batch_)))
+      target[0] = 1;
+    for (const int64_t extent : target) {
+      if (extent < 1) call.refuse(fmt::format("{} cannot become {}", text(x.shape), fmt::join(target, "x")));
+    }
+    const Ints shape = broadcast(call, x.shape, target);
+    if (shape == x.shape) return x;
+    if (x.batched() && shape.size() != x.rank()) call.refuse("the batch must stay the first dimension");
+    Ints full = x.shape;
+    full.insert(full.begin(), shape.size() - full.size(), 1);
+    return tensor(build_.add("broadcast_to", {reshaped(plain(x), full)}, {{"shape", shape}}, shape), shape);
+  }
+
   Value reshape(Call& call) {
     const Value& x = call[0];
     const Ints target = call.known_integers(1, "shape");
@@ -1382,6 +1398,7 @@ const std::map<std::string, Importer::Handler>& Importer::handlers() {
       {"Elu", &Importer::elu},
       {"Erf", &Importer::element_wise<kErf>},
       {"Exp", &Importer::element_wise<kExp>},
+      {"Expand", &Importer::expand},
       {"Flatten", &Importer::flatten},
       {"Gather", &Importer::gather},
       {"Gelu", &Importer::gelu},

@@ -46,7 +46,7 @@ std::vector<int64_t> shape_of(const nlohmann::json& node);
 [[noreturn]] void refuse_node(const nlohmann::json& node, const std::string& message);
 
 /// One image dimension's window of a convolution or pooling (compiler/ops/window.h).
-struct Window {
+struct ImageWindow {
   int64_t input, size, stride, dilation, before, output;
 
   int64_t reach() const { return (size - 1) * dilation + 1; }
@@ -60,6 +60,6 @@ struct Window {
 };
 
 /// Those of the node's height and width.
-std::vector<Window> windows_of(const nlohmann::json& node);
+std::vector<ImageWindow> windows_of(const nlohmann::json& node);
 
 }  // namespace kiln

@@ -5,8 +5,12 @@
 #include <fstream>
 #include <sstream>
 
+#include "dsl/graph.h"
+#include "error.h"
 #include "formats/graph_of.h"
 #include "onnx_import.h"
+#include "parameters.h"
+#include "structure.h"
 
 namespace kiln {
 namespace {
@@ -26,9 +30,9 @@ std::vector<float> numbers(const std::string& path, int headings) {
   return result;
 }
 
-class OnnxModels : public testing::TestWithParam<const char*> {};
+class ExportedModels : public testing::TestWithParam<const char*> {};
 
-TEST_P(OnnxModels, PredictWhatTheirToolPredicts) {
+TEST_P(ExportedModels, PredictWhatTheirToolPredicts) {
   const std::string name = GetParam();
   std::ifstream file(kFolder + name + ".onnx", std::ios::binary);
   std::stringstream bytes;
@@ -44,9 +48,29 @@ TEST_P(OnnxModels, PredictWhatTheirToolPredicts) {
   for (size_t i = 0; i < result.size(); ++i) EXPECT_NEAR(result[i], expected[i], 1e-5) << i;
 }
 
-INSTANTIATE_TEST_SUITE_P(Exported, OnnxModels,
+INSTANTIATE_TEST_SUITE_P(Onnx, ExportedModels,
                          testing::Values("torch_mobile", "torch_mobile_training", "torch_branches", "keras"),
                          [](const auto& info) { return std::string(info.param); });
+
+/// A graph's one weight cannot take two of a file's.
+TEST(OnnxModels, ASharedWeightTakesEqualValuesOnly) {
+  Graph graph{"shared"};
+  const Tensor x = graph.input("x", {2}), w = graph.parameter("w", {2}, ones(), true);
+  graph.output("y", (x * w) + w);
+  const auto file = [](const Array& second) {
+    NetworkBuilder build("shared", "model.onnx");
+    const std::vector<int64_t> batch = {kBatchExtent, 2};
+    const int input = build.add_input("x", batch);
+    const int product = build.add("multiply", {input, build.add_parameter("first", {{2}, {1, 2}}, true)},
+                                  nlohmann::json::object(), batch);
+    build.output(
+        "y", build.add("add", {product, build.add_parameter("second", second, true)}, nlohmann::json::object(), batch));
+    return build.finish();
+  };
+  const KilnFile taken = with_weights_of(file({{2}, {1, 2}}), file_of(graph), "model.onnx");
+  EXPECT_EQ(read_parameter(taken, parameters(taken, "graph").at(0)), (std::vector<float>{1, 2}));
+  EXPECT_THROW(with_weights_of(file({{2}, {1, 3}}), file_of(graph), "model.onnx"), DataError);
+}
 
 }  // namespace
 }  // namespace kiln
