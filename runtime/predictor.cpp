@@ -145,7 +145,7 @@ Views make_views(int32_t count, const std::string& augmentation) {
   Views views{count, parse_augmentation(augmentation)};
   // Training sees the whole range so that the middle of it is easy.
   for (float* value : {&views.augmentation.rotation_degrees, &views.augmentation.shift_pixels, &views.augmentation.zoom,
-                       &views.augmentation.shear_degrees}) {
+                       &views.augmentation.shear_degrees, &views.augmentation.elastic_pixels}) {
     *value /= 2;
   }
   return views;

@@ -81,7 +81,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->check(number_from(0.0, 0.99))
       ->group(group);
   lasts(app.add_option("--augment", options.augment,
-                       "Random distortion of training images: rotation=10,shift=2,zoom=0.1,shear=5"),
+                       "Random distortion of training images: rotation=10,shift=2,zoom=0.1,shear=5,elastic=4"),
         "augment")
       ->option_text("SPEC")
       ->group(group);

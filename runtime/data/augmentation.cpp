@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <numbers>
+#include <optional>
 
 #include "error.h"
 #include "random.h"
@@ -22,7 +24,8 @@ struct Key {
 constexpr Key kKeys[] = {{"rotation", &Augmentation::rotation_degrees, 180},
                          {"shift", &Augmentation::shift_pixels, 1000},
                          {"zoom", &Augmentation::zoom, 0.9F},
-                         {"shear", &Augmentation::shear_degrees, 60}};
+                         {"shear", &Augmentation::shear_degrees, 60},
+                         {"elastic", &Augmentation::elastic_pixels, 1000}};
 
 /// The largest integer that is not above `value`. std::floor is a call into the C library on processors before SSE4.1,
 /// and this runs twice a pixel.
@@ -38,6 +41,58 @@ float pixel(const uint8_t* in, int height, int width, int channels, int y, int x
     return 0;
   return in[(y * width + x) * channels + c];
 }
+
+constexpr int kSpans = 4, kVectors = kSpans + 3;
+
+/// The four vectors that a place on an axis of `size` pixels depends on, the first of them, and their weights: the
+/// uniform cubic B-spline's.
+struct SplineWeights {
+  int first;
+  float weight[4];
+};
+
+SplineWeights spline_weights(int at, int size) {
+  const float place = (static_cast<float>(at) + 0.5F) * kSpans / static_cast<float>(size);
+  const int span = static_cast<int>(place);  // below kSpans, since at + 0.5 is below size
+  const float t = place - static_cast<float>(span), u = 1 - t;
+  return {span,
+          {u * u * u / 6, (3 * t * t * t - 6 * t * t + 4) / 6, (3 * u * u * u - 6 * u * u + 4) / 6, t * t * t / 6}};
+}
+
+/// A smooth field of displacements.
+class ElasticField {
+ public:
+  ElasticField(float limit, uint64_t seed, uint64_t counter) {
+    constexpr uint64_t kCalls = kVectors * kVectors / 2 + 1;  // of two vectors each
+    for (uint64_t i = 0; i < kCalls; ++i) {
+      const auto bits = philox(seed, 0x656c6173746963, counter * kCalls + i);
+      for (size_t k = 0; k < 4; ++k) vectors_[4 * i + k] = (2 * unit_float(bits[k]) - 1) * limit;
+    }
+  }
+
+  /// The displacements of a row's pixels, `count` from `begin` on, are added to x and y.
+  void add(int row, int height, int begin, int count, int width, float* x, float* y) const {
+    const SplineWeights down = spline_weights(row, height);
+    float of_row[2][kVectors] = {};  // the field's vectors at this row
+    for (int k = 0; k < 4; ++k) {
+      for (int i = 0; i < kVectors; ++i) {
+        const float* vector = &vectors_[static_cast<size_t>(2 * ((down.first + k) * kVectors + i))];
+        of_row[0][i] += down.weight[k] * vector[0];
+        of_row[1][i] += down.weight[k] * vector[1];
+      }
+    }
+    for (int i = 0; i < count; ++i) {
+      const SplineWeights along = spline_weights(begin + i, width);
+      for (int k = 0; k < 4; ++k) {
+        x[i] += along.weight[k] * of_row[0][along.first + k];
+        y[i] += along.weight[k] * of_row[1][along.first + k];
+      }
+    }
+  }
+
+ private:
+  std::array<float, 2 * kVectors * kVectors + 2> vectors_;
+};
 
 }  // namespace
 
@@ -65,7 +120,8 @@ Augmentation parse_augmentation(const std::string& text) {
     }
     if (!known)
       throw UsageError(fmt::format(
-          "--augment: there is no '{}'; there are rotation, shift, zoom and shear, as in rotation=10,shift=2", name));
+          "--augment: there is no '{}'; there are rotation, shift, zoom, shear and elastic, as in rotation=10,shift=2",
+          name));
     begin = end + 1;
   }
   return result;
@@ -102,7 +158,10 @@ void augment(const Augmentation& augmentation, const uint8_t* in, float* out, in
   constexpr int kPixels = 32;
   int x0[kPixels], y0[kPixels];
   float part_x[kPixels], part_y[kPixels], corner[4][kPixels];
+  float from_x[kPixels], from_y[kPixels];
   const int row = width * channels;
+  std::optional<ElasticField> elastic;
+  if (augmentation.elastic_pixels != 0) elastic.emplace(augmentation.elastic_pixels, seed, counter);
   const unsigned inner_width = static_cast<unsigned>(width - 1), inner_height = static_cast<unsigned>(height - 1);
   for (int y = 0; y < height; ++y) {
     const float dy = static_cast<float>(y) - centre_y - shift_y;
@@ -110,11 +169,15 @@ void augment(const Augmentation& augmentation, const uint8_t* in, float* out, in
       const int count = std::min(kPixels, width - begin);
       for (int i = 0; i < count; ++i) {
         const float dx = static_cast<float>(begin + i) - centre_x - shift_x;
-        const float from_x = xx * dx + xy * dy + centre_x, from_y = yx * dx + yy * dy + centre_y;
-        x0[i] = floor_to_int(from_x);
-        y0[i] = floor_to_int(from_y);
-        part_x[i] = from_x - static_cast<float>(x0[i]);
-        part_y[i] = from_y - static_cast<float>(y0[i]);
+        from_x[i] = xx * dx + xy * dy + centre_x;
+        from_y[i] = yx * dx + yy * dy + centre_y;
+      }
+      if (elastic) elastic->add(y, height, begin, count, width, from_x, from_y);
+      for (int i = 0; i < count; ++i) {
+        x0[i] = floor_to_int(from_x[i]);
+        y0[i] = floor_to_int(from_y[i]);
+        part_x[i] = from_x[i] - static_cast<float>(x0[i]);
+        part_y[i] = from_y[i] - static_cast<float>(y0[i]);
       }
       for (int channel = 0; channel < channels; ++channel) {
         for (int i = 0; i < count; ++i) {

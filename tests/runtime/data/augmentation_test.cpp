@@ -155,9 +155,69 @@ TEST(AugmentationTest, ShearIsUniformInDegreesAndKeepsLines) {
   EXPECT_NEAR(map.yx, 0, 1e-4);  // rows stay rows
 }
 
+/// The uniform cubic B-spline about 2, by truncated powers.
+double spline(double u) {
+  double sum = 0;
+  const double binomial[] = {1, -4, 6, -4, 1};
+  for (int k = 0; k <= 4; ++k) sum += binomial[k] * std::pow(std::max(0.0, u - k), 3) / 6;
+  return u < 4 ? sum : 0;
+}
+
+/// The covariance of displacements at two pixels of an axis, of vectors with variance 1.
+double shared_weight(int a, int b) {
+  double sum = 0;
+  for (int k = 0; k < 7; ++k) {
+    const auto weight = [&](int at) { return spline((at + 0.5) * 4 / kSize - k + 3); };
+    sum += weight(a) * weight(b);
+  }
+  return sum;
+}
+
+// At four pixels of 4000 images: bounded, centred, and as similar as a spline of independent vectors makes them.
+TEST(AugmentationTest, ElasticDisplacementsAreASplineOfUniformVectors) {
+  constexpr double kLimit = 3;
+  Augmentation augmentation;
+  augmentation.elastic_pixels = kLimit;
+  struct Pixel {
+    int y, x;
+  };
+  constexpr Pixel kPixels[] = {{12, 12}, {12, 14}, {15, 12}, {12, 20}};
+  std::vector<uint8_t> ramp_x, ramp_y;
+  for (int i = 0; i < kSize * kSize; ++i) {
+    ramp_x.push_back(static_cast<uint8_t>(8 * (i % kSize)));
+    ramp_y.push_back(static_cast<uint8_t>(8 * (i / kSize)));
+  }
+  std::vector<double> along[2][4];
+  for (uint64_t counter = 0; counter < 4000; ++counter) {
+    const auto from_x = augmented(augmentation, ramp_x, kSize, kSize, 1, 3, counter);
+    const auto from_y = augmented(augmentation, ramp_y, kSize, kSize, 1, 3, counter);
+    for (size_t p = 0; p < 4; ++p) {
+      const auto at = static_cast<size_t>(kPixels[p].y * kSize + kPixels[p].x);
+      along[0][p].push_back(double{from_x[at]} * 255 / 8 - kPixels[p].x);
+      along[1][p].push_back(double{from_y[at]} * 255 / 8 - kPixels[p].y);
+    }
+  }
+  const auto covariance = [](const std::vector<double>& a, const std::vector<double>& b) {
+    double sum = 0;
+    for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+    return sum / static_cast<double>(a.size());
+  };
+  const double variance = kLimit * kLimit / 3;
+  for (size_t p = 0; p < 4; ++p) {
+    const Pixel a = kPixels[0], b = kPixels[p];
+    const double expected = variance * shared_weight(a.y, b.y) * shared_weight(a.x, b.x);
+    for (const auto& axis : along) {
+      for (const double value : axis[p]) EXPECT_LE(std::fabs(value), kLimit);
+      // Six standard deviations of a mean of 4000 products.
+      EXPECT_NEAR(covariance(axis[0], axis[p]), expected, 6 * std::sqrt(2.0 / 4000) * variance * 0.3) << p;
+    }
+    EXPECT_NEAR(covariance(along[0][0], along[1][p]), 0, 6 * std::sqrt(1.0 / 4000) * variance * 0.3);
+  }
+}
+
 // Everything at once on noise, against the definition in f64; the frame of zeros included.
 TEST(AugmentationTest, ValuesAreBilinearAndZeroOutside) {
-  const Augmentation augmentation = {30, 3, 0.3F, 15};
+  const Augmentation augmentation = {30, 3, 0.3F, 15, 0};
   const auto image = noise(kSize * kSize);
   const auto source = [&](int y, int x) {
     return y < 0 || x < 0 || y >= kSize || x >= kSize ? 0.0 : image[static_cast<size_t>(y * kSize + x)] / 255.0;
@@ -198,7 +258,7 @@ TEST(AugmentationTest, AFarShiftLeavesNothing) {
 }
 
 TEST(AugmentationTest, SeedAndCounterDetermineIt) {
-  const Augmentation augmentation = {10, 2, 0.1F, 5};
+  const Augmentation augmentation = {10, 2, 0.1F, 5, 3};
   const auto image = noise(kSize * kSize);
   const auto once = augmented(augmentation, image, kSize, kSize, 1, 5, 6);
   EXPECT_EQ(augmented(augmentation, image, kSize, kSize, 1, 5, 6), once);
@@ -208,7 +268,7 @@ TEST(AugmentationTest, SeedAndCounterDetermineIt) {
 }
 
 TEST(AugmentationTest, ChannelsAreMappedAlikeAtAnySize) {
-  const Augmentation augmentation = {25, 1.5F, 0.2F, 10};
+  const Augmentation augmentation = {25, 1.5F, 0.2F, 10, 2};
   for (const auto& [height, width, channels] : {std::tuple{1, 1, 1}, {1, 9, 2}, {9, 1, 3}, {7, 5, 3}, {5, 31, 4}}) {
     const size_t pixels = static_cast<size_t>(height * width), deep = static_cast<size_t>(channels);
     const auto image = noise(pixels * deep);
@@ -223,22 +283,26 @@ TEST(AugmentationTest, ChannelsAreMappedAlikeAtAnySize) {
 }
 
 TEST(AugmentationTest, FlagIsReadAndWritten) {
-  const Augmentation all = parse_augmentation("rotation=10,shift=2,zoom=0.1,shear=5.5");
+  const Augmentation all = parse_augmentation("rotation=10,shift=2,zoom=0.1,shear=5.5,elastic=4");
   EXPECT_EQ(all.rotation_degrees, 10);
   EXPECT_EQ(all.shift_pixels, 2);
   EXPECT_EQ(all.zoom, 0.1F);
   EXPECT_EQ(all.shear_degrees, 5.5F);
-  EXPECT_EQ(to_string(all), "rotation=10,shift=2,zoom=0.1,shear=5.5");
+  EXPECT_EQ(all.elastic_pixels, 4);
+  EXPECT_EQ(to_string(all), "rotation=10,shift=2,zoom=0.1,shear=5.5,elastic=4");
   EXPECT_EQ(to_string(parse_augmentation("shift=2")), "shift=2");
   EXPECT_FALSE(parse_augmentation("shift=0").any());
-  for (const char* one : {"rotation=1", "shift=1", "zoom=0.5", "shear=1"}) EXPECT_TRUE(parse_augmentation(one).any());
+  for (const char* one : {"rotation=1", "shift=1", "zoom=0.5", "shear=1", "elastic=1"})
+    EXPECT_TRUE(parse_augmentation(one).any());
 }
 
 TEST(AugmentationTest, AWrongFlagIsRefused) {
   const std::pair<const char*, const char*> table[] = {
-      {"", "--augment: there is no ''; there are rotation, shift, zoom and shear, as in rotation=10,shift=2"},
-      {"flip=1", "--augment: there is no 'flip'; there are rotation, shift, zoom and shear, as in rotation=10,shift=2"},
-      {"shift=1,", "--augment: there is no ''; there are rotation, shift, zoom and shear, as in rotation=10,shift=2"},
+      {"", "--augment: there is no ''; there are rotation, shift, zoom, shear and elastic, as in rotation=10,shift=2"},
+      {"flip=1",
+       "--augment: there is no 'flip'; there are rotation, shift, zoom, shear and elastic, as in rotation=10,shift=2"},
+      {"shift=1,",
+       "--augment: there is no ''; there are rotation, shift, zoom, shear and elastic, as in rotation=10,shift=2"},
       {"rotation", "--augment: rotation takes a number from 0 to 180, got ''"},
       {"rotation=", "--augment: rotation takes a number from 0 to 180, got ''"},
       {"rotation=ten", "--augment: rotation takes a number from 0 to 180, got 'ten'"},
