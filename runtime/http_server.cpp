@@ -30,7 +30,7 @@ constexpr std::chrono::milliseconds kFarewell{2000};
 /// Files and pipes of the process besides connections.
 constexpr int kOtherFiles = 64;
 
-/// As many connections as wanted, or as the process may have.
+/// As many connections as wanted, or as the process may have; at least one.
 int allowed_connections(int wanted) {
   rlimit limit = {};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
@@ -40,7 +40,7 @@ int allowed_connections(int wanted) {
     ::setrlimit(RLIMIT_NOFILE, &limit);
     ::getrlimit(RLIMIT_NOFILE, &limit);
   }
-  return static_cast<int>(std::min<rlim_t>(files, limit.rlim_cur)) - kOtherFiles;
+  return std::max(1, static_cast<int>(std::min<rlim_t>(files, limit.rlim_cur)) - kOtherFiles);
 }
 
 HttpResponse text_response(int status, const std::string& text) {

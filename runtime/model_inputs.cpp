@@ -21,6 +21,13 @@ ModelInputs model_inputs(const kiln_model& model) {
   return result;
 }
 
+void require_classes(const char* flag, const kiln_model& model) {
+  if (model_inputs(model).classes == 0) {
+    throw UsageError(
+        fmt::format("{}: graph {} has no classes that labels could be compared with; leave it out", flag, model.name));
+  }
+}
+
 int32_t predicted_output(const kiln_model& model) {
   if (!model.predict || model.predict->output_count == 0) {
     throw UsageError(fmt::format("graph {} has no output to predict: give it one with output()", model.name));

@@ -4,10 +4,13 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "denormals.h"
+#include "error.h"
 #include "program.h"
 
 #if defined(__x86_64__)
@@ -90,10 +93,19 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(int threads) : state_(new State(std::max(threads, 1))) {
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  try {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  } catch (const std::exception& error) {  // the system has a limit: those that run are not to be left behind
+    const size_t started = workers_.size() + 1;
+    end_workers();
+    throw Failure("only " + std::to_string(started) + " of " + std::to_string(threads) +
+                  " threads can be started: " + error.what() + "; ask for fewer");
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { end_workers(); }
+
+void ThreadPool::end_workers() {
   {
     const std::lock_guard lock(state_->mutex);
     state_->stop = true;

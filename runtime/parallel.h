@@ -41,6 +41,7 @@ class ThreadPool {
   struct State;
   void take_indices(int thread);
   void work(int worker);
+  void end_workers();
 
   std::unique_ptr<State> state_;
   std::vector<std::thread> workers_;

@@ -89,7 +89,7 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
       ->check(number_from(0, 1000))
       ->needs(test);
   app.add_option("--augment", result.augment,
-                 "With --views: the training's distortions, rotation=10,shift=2,zoom=0.1,shear=5")
+                 "With --views: the training's distortions, rotation=10,shift=2,zoom=0.1,shear=5,elastic=4")
       ->option_text("SPEC");
   app.add_option("--seed", result.seed, "Accepted like the trainer's; prediction draws no random numbers")
       ->option_text("N");
@@ -134,6 +134,7 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     require_processor(model);
     predicted_output(model);  // before anything is read: is there something to predict?
     const ModelInputs inputs = model_inputs(model);
+    if (!parsed->labels.empty()) require_classes("--labels", model);
     std::vector<AlignedMemory> weights;  // of all models, before anything is computed
     for (const std::string& path : parsed->models) {
       const Checkpoint checkpoint = load_model_file(path, model);

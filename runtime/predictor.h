@@ -50,6 +50,7 @@ void write_outputs(FileSystem& files, const std::string& path, const Predictions
 
 /// A submission; of a model without classes the outputs themselves.
 void write_predictions(FileSystem& files, const std::string& path, const Predictions& predictions);
+
 /// Predicts single rows as they come, by predict_one where the model has it. What it needs is allocated once.
 class RowPredictor {
  public:

@@ -8,7 +8,6 @@
 
 #include "command.h"
 #include "error.h"
-#include "predictor.h"
 
 namespace kiln {
 namespace {
@@ -97,8 +96,11 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->group(group);
 
   group = "Training";
-  lasts(app.add_option("--epochs", options.epochs,
-                       fmt::format("Passes over the data ({}; at most 10 over the built-in digits)", options.epochs)),
+  lasts(app.add_option(
+            "--epochs", options.epochs,
+            fmt::format("Passes over the data ({}; at most 10 over the built-in digits, 100 with --overfit, 1 with "
+                        "--fast-dev-run)",
+                        options.epochs)),
         "epochs")
       ->option_text("N")
       ->check(number_from(1, 1'000'000))
@@ -235,7 +237,6 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
     throw UsageError("--submission needs --test FILE, the rows to predict");
   if (result.test.empty() && !result.test_labels.empty())
     throw UsageError("--test-labels needs --test FILE, the rows they belong to");
-  if (result.resume.empty()) make_views(result.views, options.augment);  // refuses what cannot be done at the end
   if (options.overfit > 0 && !options.augment.empty())
     throw UsageError("--overfit learns rows by heart: leave out --augment");
   return result;

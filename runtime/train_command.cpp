@@ -91,6 +91,7 @@ TestData load_test_data(const kiln_model& model, const TrainArguments& arguments
     test.labels = test.rows->labels;
   }
   if (!arguments.test_labels.empty()) {
+    require_classes("--test-labels", model);
     test.labels = read_labels(arguments.test_labels);
     if (static_cast<int64_t>(test.labels.size()) != test.rows->rows) {
       throw DataError(fmt::format("{}: {} labels for the {} rows of {}", arguments.test_labels, test.labels.size(),
@@ -162,14 +163,15 @@ void require_parent_folder(const char* flag, const std::string& path) {
 
 // Empty: the next free one, which is created when everything else is known to be right.
 std::string choose_run_folder(const TrainArguments& arguments) {
-  if (!arguments.resume.empty()) {
-    if (!arguments.run_folder.empty()) return arguments.run_folder;
-    const std::filesystem::path state(arguments.resume);
-    if (state.filename() == "last.kiln") return state.has_parent_path() ? state.parent_path().string() : ".";
+  const std::filesystem::path state(arguments.resume);
+  if (arguments.run_folder.empty()) {
+    if (state.filename() != "last.kiln") return "";
+    return state.has_parent_path() ? state.parent_path().string() : ".";
   }
-  if (arguments.run_folder.empty()) return "";
+  const std::filesystem::path last(arguments.run_folder + "/last.kiln");
   std::error_code error;
-  if (std::filesystem::exists(arguments.run_folder + "/last.kiln", error)) {
+  const bool own = std::filesystem::equivalent(last, state, error);  // a run goes on where it is
+  if (!own && std::filesystem::exists(last, error)) {
     throw UsageError(
         fmt::format("--run-folder {0} holds a run already: give another folder, or go on with --resume {0}/last.kiln",
                     arguments.run_folder));
@@ -207,6 +209,7 @@ class TrainingRun {
     const TrainingOptions options =
         resumed ? resumed_options(arguments_, Trainer::saved_options(*resumed, arguments_.resume))
                 : new_options(loaded);
+    make_views(arguments_.views, options.augment);  // refuses what cannot be done at the end
     if (options.train.empty()) require_digits(model_);
     std::string path = choose_run_folder(arguments_);
     const int threads = context_.pool.threads();
@@ -346,7 +349,10 @@ class TrainingRun {
           if (trainer.improved() && (save_each || trainer.done())) {
             save_checkpoint(environment_.files, folder.file("best.kiln"), model_, trainer.model(trainer.weights()));
           }
-          if (save_each || trainer.done()) save_checkpoint(environment_.files, last, model_, trainer.checkpoint());
+          if (save_each || trainer.done()) {
+            save_checkpoint(environment_.files, last, model_, trainer.checkpoint());
+            saved = true;
+          }
         }
         if (!complete || (environment_.interrupted() && !trainer.done())) {
           if (talk_) progress.interrupt();
@@ -359,7 +365,7 @@ class TrainingRun {
       if (talk_) progress.interrupt();
       std::string state = "no state was saved";
       if (trainer.step() == trainer.epoch_steps()) {  // in validation: there is no step to go on with
-        if (trainer.epoch() > 0) state = "the last good state is " + (saved ? last : arguments_.resume);
+        if (saved || !arguments_.resume.empty()) state = "the last good state is " + (saved ? last : arguments_.resume);
       } else if (trainer.epoch() > 0 || trainer.step() > 0) {
         save_checkpoint(environment_.files, last, model_, trainer.checkpoint());
         state = "the state before that step is " + last;
@@ -444,15 +450,6 @@ class TrainingRun {
                                     const TestData& test, RunResults& results) {
     const Checkpoint final = trainer.model(trainer.final_weights());
     save_checkpoint(environment_.files, folder.file("model.kiln"), model_, final);
-    if (is_foreign(arguments_.save)) {  // with the optimizer's state, as those tools keep it
-      Checkpoint whole = trainer.checkpoint();
-      whole.weights = final.weights;
-      whole.average.clear();
-      whole.best.clear();
-      save_model_file(environment_.files, arguments_.save, model_, whole);
-    } else if (!arguments_.save.empty()) {
-      save_checkpoint(environment_.files, arguments_.save, model_, final);
-    }
     nlohmann::ordered_json result = {{"result", "done"}, {"epochs", trainer.epoch()}};
     if (trainer.best_epoch() > 0) {
       result["best_epoch"] = trainer.best_epoch();
@@ -482,6 +479,16 @@ class TrainingRun {
     }
     results.reconstructions = reconstruct(trainer, dataset, test);
     write_report(trainer, folder, dataset, "done", results);
+    // Last, since another tool may not be able to express the graph.
+    if (is_foreign(arguments_.save)) {  // with the optimizer's state, as those tools keep it
+      Checkpoint whole = trainer.checkpoint();
+      whole.weights = final.weights;
+      whole.average.clear();
+      whole.best.clear();
+      save_model_file(environment_.files, arguments_.save, model_, whole);
+    } else if (!arguments_.save.empty()) {
+      save_checkpoint(environment_.files, arguments_.save, model_, final);
+    }
     const double seconds = seconds_since(start_);
     result["weights_crc32"] = weights_checksum(final);
     result["seconds"] = seconds;
@@ -497,12 +504,14 @@ class TrainingRun {
       text += fmt::format(", the best by {} ({:.4f}) being epoch {}", trainer.options().monitor, trainer.best_value(),
                           trainer.best_epoch());
     }
+    std::error_code error;
+    const bool has_best = std::filesystem::exists(folder.file("best.kiln"), error);
     text += fmt::format(
-        "\nWeights: CRC-32 {}\nFiles in {}: model.kiln (the trained model), best.kiln, last.kiln (to go on from), "
+        "\nWeights: CRC-32 {}\nFiles in {}: model.kiln (the trained model), {}last.kiln (to go on from), "
         "metrics.csv, "
         "arguments.json{}{}\n",
-        weights_checksum(final), folder.path(), model_.svg && *model_.svg ? ", model.svg" : "",
-        test.rows ? ", submission.csv" : "");
+        weights_checksum(final), folder.path(), has_best ? "best.kiln, " : "",
+        model_.svg && *model_.svg ? ", model.svg" : "", test.rows ? ", submission.csv" : "");
     text += fmt::format("Report: {}\n", folder.file("report.html"));
     if (!arguments_.save.empty()) text += fmt::format("Model: {}\n", arguments_.save);
     if (!arguments_.submission.empty()) text += fmt::format("Submission: {}\n", arguments_.submission);
@@ -535,6 +544,7 @@ class TrainingRun {
 ExitCode train_ensemble(const std::vector<std::string>& command, const TrainArguments& arguments,
                         const kiln_model& model, const CommandEnvironment& environment) {
   const bool talk = !arguments.quiet && !arguments.json;
+  require_parent_folder("--submission", arguments.submission);
   std::string base = choose_run_folder(arguments);
   if (base.empty()) base = create_next_run_folder(environment.files, "runs", model.name);
   std::vector<Predictions> predictions;
@@ -546,7 +556,10 @@ ExitCode train_ensemble(const std::vector<std::string>& command, const TrainArgu
     member.submission.clear();
     member.run_folder = fmt::format("{}/{}", base, i + 1);
     const std::string state = member.run_folder + "/last.kiln";
-    if (std::filesystem::exists(state)) member.resume = state;
+    if (std::filesystem::exists(state)) {
+      member.resume = state;
+      member.load.clear();  // it has begun
+    }
     if (talk)
       environment.out << fmt::format("Network {} of {}, seed {}\n", i + 1, arguments.ensemble, member.options.seed);
     Outcome outcome;
@@ -554,7 +567,7 @@ ExitCode train_ensemble(const std::vector<std::string>& command, const TrainArgu
       outcome = TrainingRun(command, member, model, environment).run();
     } catch (...) {
       std::error_code ignored;
-      std::filesystem::remove(base, ignored);  // does nothing unless it is empty
+      if (arguments.run_folder.empty()) std::filesystem::remove(base, ignored);  // made above; stays unless it is empty
       throw;
     }
     if (outcome.code != ExitCode::done) {

@@ -27,7 +27,9 @@ TEST(EventFile, RecordsAreFramed) {
   uint64_t length = 0;
   std::memcpy(&length, record.data(), 8);
   EXPECT_EQ(length, 3U);
+  EXPECT_EQ(record.substr(8, 4), "\xb0\x99\x49\x0e");
   EXPECT_EQ(record.substr(12, 3), "abc");
+  EXPECT_EQ(record.substr(15, 4), "\x6e\x57\xf1\x21");
 }
 
 TEST(EventFile, AppendsRecordsAndSkipsValuesThatAreNotFinite) {

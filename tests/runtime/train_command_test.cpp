@@ -188,6 +188,31 @@ TEST_F(CommandTest, AnEnsemblePredictsByTheMeanOfItsNetworks) {
             "small_train: error: --ensemble trains several networks: leave out --save\n");
 }
 
+TEST_F(CommandTest, AnEnsembleGoesOnFromItsStatesAndNotFromTheLoadedModel) {
+  ASSERT_EQ(train({"--train", train_, "--epochs", "1", "--quiet", "--run-folder", run_}).code, 0);
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(),
+                {"--train", train_, "--epochs", "2", "--threads", "1", "--quiet", "--load", run_ + "/model.kiln"});
+    return more;
+  };
+  const std::string together = folder_.file("together"), alone = folder_.file("alone");
+  const std::vector<std::string> flags = with({"--run-folder", together, "--ensemble", "2"});
+  int checks = 0;
+  ASSERT_EQ(train(flags, [&] { return ++checks > 20; }).code, 130);
+  ASSERT_EQ(train(flags).code, 0);
+  ASSERT_EQ(train(with({"--run-folder", alone})).code, 0);
+  EXPECT_EQ(read_file(together + "/1/model.kiln"), read_file(alone + "/model.kiln"));
+}
+
+TEST_F(CommandTest, AnEnsembleThatCannotBeginLeavesEverythingAsItWas) {
+  EXPECT_EQ(train({"--train", train_, "--test", test_, "--submission", "no/s.csv", "--ensemble", "2"}).err,
+            "small_train: error: --submission no/s.csv: there is no folder no\n");
+  const std::string file = folder_.file("file");
+  std::ofstream(file) << "text";
+  EXPECT_EQ(train({"--train", train_, "--ensemble", "2", "--run-folder", file}).code, 1);
+  EXPECT_EQ(read_file(file), "text");
+}
+
 TEST(Mean, IsOfTheOutputsAndNamesTheirLargest) {
   const Predictions first{.rows = 2, .classes = 2, .probabilities = {0.9F, 0.1F, 0.4F, 0.6F}, .labels = {0, 1}};
   const Predictions second{.rows = 2, .classes = 2, .probabilities = {0.3F, 0.7F, 0.7F, 0.3F}, .labels = {1, 0}};
@@ -333,6 +358,9 @@ TEST_F(CommandTest, AFlagAgainstTheStateIsAUsageError) {
   EXPECT_EQ(result.err, "small_train: error: --seed 2 contradicts the state " + run_ +
                             "/last.kiln, which was made with --seed 1; leave the flag out or start a new run\n");
   EXPECT_EQ(result.out, "");
+  const Result views = train({"--resume", run_ + "/last.kiln", "--views", "2", "--test", test_});
+  EXPECT_EQ(views.err, "small_train: error: --views needs to know how to distort: add --augment rotation=10,shift=2\n");
+  EXPECT_EQ(views.out, "");
 }
 
 TEST_F(CommandTest, ValuesThatAreNotFiniteEndTheRunAndKeepTheLastGoodState) {
@@ -400,6 +428,11 @@ TEST_F(CommandTest, ARunIsNotOverwritten) {
                             " holds a run already: give another folder, or go on with --resume " + run_ +
                             "/last.kiln\n");
   EXPECT_EQ(read_file(run_ + "/last.kiln"), state);
+  const std::string other = folder_.file("other");
+  ASSERT_EQ(train({"--train", train_, "--epochs", "1", "--seed", "2", "--run-folder", other}).code, 0);
+  EXPECT_EQ(train({"--resume", other + "/last.kiln", "--run-folder", run_}).err, result.err);
+  EXPECT_EQ(read_file(run_ + "/last.kiln"), state);
+  EXPECT_EQ(train({"--resume", run_ + "/last.kiln", "--run-folder", run_}).code, 0);
 }
 
 TEST_F(CommandTest, WhicheverWriteFailsNothingIsHalfWritten) {
