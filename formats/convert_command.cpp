@@ -100,12 +100,16 @@ std::string in_child(size_t input_bytes, const std::string& origin, const std::f
       code = static_cast<int>(ExitCode::data);
       write_all(message, origin + ": needs more memory than a model of its size may");
     } catch (const std::exception& error) {
-      write_all(message, error.what());
+      write_all(message, fmt::format("{}: {}", origin, error.what()));
     }
     ::_exit(code);
   }
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  pid_t ended = -1;
+  do ended = ::waitpid(child, &status, 0);
+  while (ended < 0 && errno == EINTR);
+  if (ended < 0) {  // SIGCHLD is ignored, perhaps
+    throw Failure(fmt::format("{}: how its translation ended cannot be known: {}", origin, std::strerror(errno)));
   }
   const std::string text = read_file(fmt::format("/proc/self/fd/{}", message));
   std::string bytes;
@@ -119,7 +123,8 @@ std::string in_child(size_t input_bytes, const std::string& origin, const std::f
         WTERMSIG(status)));
   }
   if (WEXITSTATUS(status) != 0)
-    throw Error(static_cast<ExitCode>(WEXITSTATUS(status)), text.empty() ? "the translation failed" : text);
+    throw Error(static_cast<ExitCode>(WEXITSTATUS(status)),
+                text.empty() ? origin + ": no memory for what it is translated to" : text);
   return bytes;
 }
 
@@ -160,7 +165,7 @@ std::optional<ConvertArguments> parse(const std::vector<std::string>& arguments,
 
 }  // namespace
 
-std::string convert(const Conversion& c) {
+std::string convert(const Conversion& c) try {
   if (c.to == "cpp") return graph_source(read_onnx(c.bytes, c.origin, c.name).structure, c.loss, c.origin);
   KilnFile file;
   if (c.from == "kiln") {
@@ -177,6 +182,8 @@ std::string convert(const Conversion& c) {
          : c.to == "h5"    ? write_h5(to_keras(file, c.origin))
          : c.to == "onnx"  ? write_onnx(file, c.origin)
                            : write_safetensors(file, c.origin);
+} catch (const nlohmann::json::exception& error) {
+  throw DataError(fmt::format("{}: its description is not what it should be ({})", c.origin, error.what()));
 }
 
 int convert_command(const std::vector<std::string>& arguments, const CommandEnvironment& environment) {

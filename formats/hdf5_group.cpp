@@ -150,6 +150,8 @@ class Reader {
     if (H5Lget_name_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, index, name.data(), name.size(), H5P_DEFAULT) < 0)
       refuse("a link's name cannot be read");
     name.resize(static_cast<size_t>(size));
+    if (name == "." || name.find('/') != std::string::npos)  // the library would take it for a path, through any link
+      refuse("a link's name is a path");
     return name;
   }
 

@@ -262,7 +262,8 @@ json window(const json& config, const char* size_key, const json& in, size_t d) 
   const int64_t extent =
       in.is_array() && in.size() == 4 && in[d + 1].is_number_integer() ? in[d + 1].get<int64_t>() : 0;
   const bool same = config.value("padding", json("valid")) == "same";
-  if (stride < 1 || size < 1 || dilation < 1 || size > (1 << 20) || dilation > (1 << 20)) return nullptr;
+  const int64_t most = 1 << 20;
+  if (stride < 1 || size < 1 || dilation < 1 || stride > most || size > most || dilation > most) return nullptr;
   const int64_t reach = (size - 1) * dilation + 1;
   const int64_t output = same ? (extent + stride - 1) / stride : (extent - reach) / stride + 1;
   return {{"padded before", same ? std::max<int64_t>((output - 1) * stride + reach - extent, 0) / 2 : 0},
@@ -271,7 +272,11 @@ json window(const json& config, const char* size_key, const json& in, size_t d) 
 
 /// What decides the computation of a layer on an input of this shape, by what it is called in errors.
 json essentials(const std::string& class_name, const json& config, const json& in) {
-  if (const auto function = activation(class_name, config)) return *function;
+  if (auto function = activation(class_name, config)) {
+    const json axis = class_name == "Softmax" ? config.value("axis", json(-1)) : json(-1);
+    if (axis != json(-1) && axis != json(static_cast<int64_t>(in.size()) - 1)) (*function)["axis"] = axis;
+    return *function;
+  }
   json result = json::object();
   const auto take = [&](const char* name, const json& otherwise) { result[name] = config.value(name, otherwise); };
   const auto take_pair = [&](const char* name, const json& otherwise) {
@@ -362,7 +367,8 @@ class Matcher {
     }
     const KerasLayer& ours = *ours_.at(our_name);
     const Step* theirs = &step(their_key);
-    while (is_nothing(*theirs) && theirs->inputs.size() == 1) theirs = &step(theirs->inputs[0]);
+    for (size_t n = theirs_.steps.size(); n > 0 && is_nothing(*theirs) && theirs->inputs.size() == 1; --n)
+      theirs = &step(theirs->inputs[0]);  // no more of them than steps: they may go round in a circle
     const bool functions = activation(ours.class_name, ours.config).has_value() &&
                            activation(theirs->class_name, theirs->config).has_value();
     if (!functions && ours.class_name != theirs->class_name) {
@@ -586,7 +592,7 @@ KilnFile from_keras(const KerasModel& model, const KilnFile& like, const std::st
     const float steps = model.optimizer_variables[0].array.values[0];
     if (steps > 2e9F) refuse(origin, "the optimizer's iteration is no such number");
     progress["steps"] = static_cast<int64_t>(steps);
-    progress["learning_rate"] = std::stod(fmt::format("{}", model.optimizer_variables[1].array.values[0]));
+    progress["learning_rate"] = as_written(model.optimizer_variables[1].array.values[0]);
     for (size_t i = 0; i < variables.size() && !result.checkpoint.optimizer.empty(); ++i) {
       put(model.optimizer_variables[i + 2], *variables[i].weight,
           fmt::format("{}/{}", variables[i].weight->parameter, variables[i].state),

@@ -141,7 +141,10 @@ KerasModel read_keras(const std::string& bytes, const std::string& origin) {
   zip_source_t* source = zip_source_buffer_create(bytes.data(), bytes.size(), 0, &error);
   const std::unique_ptr<zip_t, ZipCloser> archive(
       source == nullptr ? nullptr : zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, &error));
-  if (!archive) refuse(origin, "is no zip archive, or a damaged one: it is no Keras model");
+  if (!archive) {
+    zip_source_free(source);
+    refuse(origin, "is no zip archive, or a damaged one: it is no Keras model");
+  }
   const json config = json::parse(
       entry(archive.get(), "config.json", std::min<uint64_t>(64 << 20, 64 * bytes.size()), origin), nullptr, false);
   if (!config.is_object()) refuse(origin, "its config.json is no JSON object");

@@ -33,8 +33,10 @@ std::string printable(const std::string& name) {
 
 std::string NetworkBuilder::unique_name(const std::string& wanted) {
   const std::string name = identifier(wanted);
-  const int uses = names_[name]++;
-  return uses == 0 ? name : unique_name(fmt::format("{}_{}", name, uses));
+  std::string unique = name;  // the number goes behind what identifier() left of a long name
+  while (names_.contains(unique)) unique = fmt::format("{}_{}", name, ++names_[name]);
+  names_[unique] = 0;
+  return unique;
 }
 
 int NetworkBuilder::append(Node node) {

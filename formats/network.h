@@ -74,7 +74,7 @@ class NetworkBuilder {
   int line_ = 0, layers_ = 0;
   std::vector<Node> nodes_;
   std::vector<std::pair<std::string, int>> outputs_;
-  std::map<std::string, int> names_;
+  std::map<std::string, int> names_;  // taken, and the last number behind each
 };
 
 /// A name as an identifier of C++: letters, digits and _, with another first character than a digit.

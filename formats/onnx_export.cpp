@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -415,8 +415,12 @@ class Exporter {
     if (name == "flatten") return set(add_result(n, "Flatten", {input(n, 0)}), "axis", int64_t{1});
     if (name == "reshape")
       return void(add_result(n, "Reshape", {input(n, 0), add_integers(n, "shape", target(n, -1))}));
-    if (name == "broadcast_to")
+    if (name == "broadcast_to") {
+      const std::vector<int64_t> from = shape_of(structure_.input(n, 0)), to = shape_of(n);
+      if (std::count(from.begin(), from.end(), kBatchExtent) != std::count(to.begin(), to.end(), kBatchExtent))
+        refuse_node(n, "it makes the rows of a batch out of a value without one, which ONNX export cannot");
       return void(add_result(n, "Expand", {input(n, 0), add_integers(n, "shape", target(n, 1))}));
+    }
     if (name == "transpose")
       return set(add_result(n, "Transpose", {input(n, 0)}), "perm", attribute_of<std::vector<int64_t>>(n, "axes"));
     if (name == "zero_padding2d") {
@@ -444,6 +448,9 @@ class Exporter {
 std::string write_onnx(const KilnFile& file, const std::string& origin) {
   try {
     return Exporter(file, origin).write();
+  } catch (const DataError& error) {
+    if (std::string(error.what()).starts_with(origin)) throw;
+    throw DataError(fmt::format("{}: {}", origin, error.what()));
   } catch (const json::exception& error) {
     throw DataError(
         fmt::format("{}: the description of its graph is not what it should be ({})", origin, error.what()));

@@ -35,10 +35,6 @@ Order identity_order(size_t rank) {
   return order;
 }
 
-int64_t product(const Ints& values) {
-  return std::accumulate(values.begin(), values.end(), int64_t{1}, std::multiplies<>());
-}
-
 /// What a name of ONNX's stands for: a tensor in the graph, known real numbers, or integers of shape arithmetic.
 ///
 /// Of a tensor, dimension d is dimension order[d] of the graph's node: a Transpose costs nothing, images come to be in
@@ -269,6 +265,7 @@ class Importer {
       call.integer("broadcast", 0);
       if (call.integer("is_test", 1) == 0) call.refuse("is in training mode; export the model for inference");
     }
+    if (node.output_size() == 0) call.refuse("has no output");
     try {
       if (node.op_type() == "Split") return split(call);
       Value result = (this->*handler->second)(call);
@@ -276,7 +273,6 @@ class Importer {
       for (int i = 1; i < node.output_size(); ++i) {
         if (users_.contains(node.output(i))) call.refuse(fmt::format("its output {} is used; Kiln has the first", i));
       }
-      if (node.output_size() == 0) call.refuse("has no output");
       define(node.output(0), std::move(result));
     } catch (const DataError& error) {
       if (std::string(error.what()).starts_with(origin_)) throw;
@@ -590,6 +586,7 @@ class Importer {
     }
     Value value = integers_of(result);
     value.shape = broadcast(call, a.shape, b.shape);
+    if (element_count(value.shape) != static_cast<int64_t>(count)) call.refuse("the shapes do not fit together");
     return value;
   }
 
@@ -876,7 +873,7 @@ class Importer {
       return tensor(build_.add_layer("dense", plain(x), std::move(weights), nlohmann::json::object(), shape), shape);
     }
     // Of more dimensions: a convolution of 1x1, whose positions they are.
-    const int64_t positions = product(Ints(x.shape.begin() + 1, x.shape.end() - 1));
+    const int64_t positions = element_count(Ints(x.shape.begin() + 1, x.shape.end() - 1));
     weights[0].values.shape = {units, 1, 1, inputs};
     const int node =
         build_.add_layer("conv2d", reshaped(plain(x), {kBatchExtent, positions, 1, inputs}), std::move(weights),
@@ -973,7 +970,7 @@ class Importer {
     const size_t axis = call.axis(call.integer("axis", operator_set_ < 13 ? 1 : -1), x.rank());
     if (operator_set_ < 13 && axis + 1 < x.rank()) {  // then: over all dimensions from the axis on
       Ints rest(x.shape.begin(), x.shape.begin() + static_cast<int64_t>(axis));
-      rest.push_back(product(Ints(x.shape.begin() + static_cast<int64_t>(axis), x.shape.end())));
+      rest.push_back(element_count(Ints(x.shape.begin() + static_cast<int64_t>(axis), x.shape.end())));
       if (axis == 0 && x.batched()) call.refuse("its axis is the batch");
       const int node = unary(op, reshaped(plain(x), rest));
       return tensor(reshaped(node, x.shape), x.shape);
@@ -1044,6 +1041,7 @@ class Importer {
     const Value& first = call[0];
     const size_t axis = call.axis(call.integer("axis", INT64_MAX), first.rank());
     if (first.integers) {
+      if (first.rank() != 1) call.refuse("Kiln has it for shapes only");
       Ints all;
       for (size_t i = 0; i < call.inputs.size(); ++i) {
         const Ints& part = call.known_integers(i, "input");
@@ -1069,7 +1067,7 @@ class Importer {
 
   /// The shape that Reshape's numbers mean for x.
   Ints resolved(Call& call, const Ints& from, Ints target, bool zero_is_zero) {
-    const int64_t all = product(from) * (!from.empty() && from[0] == kBatchExtent ? -1 : 1);
+    const int64_t all = element_count(from) * (!from.empty() && from[0] == kBatchExtent ? -1 : 1);
     const bool batched = !from.empty() && from[0] == kBatchExtent;
     const auto impossible = [&]() {
       call.refuse(fmt::format("{} cannot become {}", text(from), fmt::join(target, "x")));
@@ -1139,9 +1137,9 @@ class Importer {
     const auto middle = x.shape.begin() + static_cast<int64_t>(axis);
     Ints left(x.shape.begin(), middle);
     const bool batched = x.batched();
-    if (batched && (axis == 0 || product(left) != kBatchExtent))
+    if (batched && (axis == 0 || element_count(left) != kBatchExtent))
       call.refuse("it would move elements between rows of the batch");
-    return with_shape(x, {batched ? kBatchExtent : product(left), product(Ints(middle, x.shape.end()))});
+    return with_shape(x, {batched ? kBatchExtent : element_count(left), element_count(Ints(middle, x.shape.end()))});
   }
 
   Value squeeze(Call& call) {
@@ -1229,8 +1227,10 @@ class Importer {
     if (amounts.size() != 2 * where.size())
       call.refuse(fmt::format("has {} amounts for {} dimensions", amounts.size(), where.size()));
     Ints before(x.rank(), 0), after(x.rank(), 0), shape = x.shape;
+    std::set<size_t> seen;
     for (size_t i = 0; i < where.size(); ++i) {
       const size_t d = call.axis(where[i], x.rank());
+      if (!seen.insert(d).second) call.refuse("names an axis twice");
       const int64_t first = amounts[i], last = amounts[i + where.size()];
       if (first < 0 || last < 0 || first > kMost || last > kMost)
         call.refuse(fmt::format("pads with {} and {}", first, last));
@@ -1260,7 +1260,7 @@ class Importer {
   static Value picked(const Value& x, const Ints& begin, const Ints& steps, const Ints& shape, const Order& order) {
     Ints strides(x.rank(), 1), values, index(shape.size(), 0);
     for (size_t d = x.rank(); d-- > 1;) strides[d - 1] = strides[d] * x.shape[d];
-    for (int64_t n = product(shape); n > 0; --n) {
+    for (int64_t n = element_count(shape); n > 0; --n) {
       int64_t from = 0;
       for (size_t d = 0; d < shape.size(); ++d)
         from += (begin[order[d]] + index[d] * steps[order[d]]) * strides[order[d]];
@@ -1343,6 +1343,7 @@ class Importer {
       define(call.node.output(i), part(x, begin, shape));
       begin[axis] += shape[axis];
     }
+    if (begin[axis] != extent) call.refuse("its parts do not make up the whole");
   }
 
   Value shape(Call& call) {
@@ -1452,7 +1453,12 @@ const std::map<std::string, Importer::Handler>& Importer::handlers() {
 }  // namespace
 
 Network read_onnx(const std::string& bytes, const std::string& origin, const std::string& name) {
-  return Importer(parse_onnx(bytes, origin), origin, name).read();
+  try {
+    return Importer(parse_onnx(bytes, origin), origin, name).read();
+  } catch (const DataError& error) {
+    if (std::string(error.what()).starts_with(origin)) throw;
+    throw DataError(fmt::format("{}: {}", origin, error.what()));
+  }
 }
 
 std::vector<std::string> onnx_operators() {

@@ -57,7 +57,8 @@ void refuse_node(const json& node, const std::string& message) {
 
 std::vector<ImageWindow> windows_of(const json& node) {
   const auto v = attribute_of<std::vector<int64_t>>(node, "windows");
-  if (v.size() != 12) throw DataError("the description of its graph is not what it should be (windows)");
+  if (v.size() != 12 || v[2] < 1 || v[8] < 1)
+    throw DataError("the description of its graph is not what it should be (windows)");
   return {{v[0], v[1], v[2], v[3], v[4], v[5]}, {v[6], v[7], v[8], v[9], v[10], v[11]}};
 }
 

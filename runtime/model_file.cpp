@@ -1,13 +1,11 @@
 #include "model_file.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -80,14 +78,19 @@ std::string convert(const std::vector<std::string>& arguments, std::string_view 
                     std::strerror(error)));
   }
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+  pid_t ended = -1;
+  do ended = ::waitpid(child, &status, 0);
+  while (ended < 0 && errno == EINTR);
+  if (ended < 0)  // SIGCHLD is ignored, perhaps
+    throw Failure(fmt::format("how kiln_convert ended cannot be known: {}", std::strerror(errno)));
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return read_file(out.path());
   std::string message = read_file(err.path());
   if (const size_t end = message.find('\n'); end != std::string::npos) message.resize(end);
   constexpr std::string_view kPrefix = "kiln_convert: error: ";
   if (message.starts_with(kPrefix)) message.erase(0, kPrefix.size());
-  if (!WIFEXITED(status) || message.empty()) throw Failure("kiln_convert ended without an answer");
+  if (WIFSIGNALED(status)) throw Failure(fmt::format("{} was ended by signal {}", program, WTERMSIG(status)));
+  if (message.empty())
+    throw Failure(fmt::format("{} ended with exit code {} and without an answer", program, WEXITSTATUS(status)));
   throw Error(static_cast<ExitCode>(WEXITSTATUS(status)), message);
 }
 

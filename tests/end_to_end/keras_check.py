@@ -52,6 +52,8 @@ def optimizer(model_file, h5_file):
     assert int(state[0].numpy()) > 0, "no iterations"
     for variable in state[2:]:
         assert np.abs(variable.numpy()).max() > 0, f"{variable.path} is zero"
+        # Means of squares; Adam's two states of a weight have one shape and could be taken for each other.
+        assert "velocity" not in variable.path or variable.numpy().min() >= 0, f"{variable.path} is negative"
     with h5py.File(h5_file) as file:
         group = file["optimizer_weights"]
         names = [n.decode() if isinstance(n, bytes) else n for n in group.attrs["weight_names"]]

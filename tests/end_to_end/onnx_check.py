@@ -33,15 +33,6 @@ def predictions(model, test_csv, probabilities_csv):
     print(f"{model}: {len(ours)} rows, largest difference {difference:.1e}; {len(loaded.graph.node)} nodes: {' '.join(kinds)}")
 
 
-def same_as_saved(outputs_npy, probabilities_csv):
-    """Kiln's predictions are those that the tool which made the model saved beside it."""
-    theirs = np.load(outputs_npy)
-    ours = np.loadtxt(probabilities_csv, delimiter=",", skiprows=1, dtype="f")[:, 1:]
-    difference = np.abs(theirs.reshape(len(theirs), -1) - ours).max()
-    assert difference <= 1e-5, difference
-    print(f"{outputs_npy}: largest difference {difference:.1e}")
-
-
 def refused_models(folder):
     """Writes models that Kiln refuses, and refused_models.txt: each one's name and what the error says."""
     import onnx
@@ -70,6 +61,8 @@ def refused_models(folder):
     model("value", at("MaxPool", "attribute dilations has 2, Kiln's pooling has 1"),
           [node("MaxPool", kernel_shape=[2, 2], dilations=[2, 2])])
     model("wrong_type", at("LeakyRelu", "attribute alpha has another type than ONNX says"), [node("LeakyRelu", alpha="a")])
+    model("split", at("Split", "its parts do not make up the whole"),
+          [helper.make_node("Split", ["x", "s"], ["y", "z"], name="here", axis=1)], constants=[("s", np.array([1, 1]))])
     model("domain", at("Relu", "is of the domain com.example"), [node("Relu", domain="com.example")])
     model("many_inputs", at("Relu", "has 2 inputs, Kiln knows 1"), [node("Relu", "x")])
     model("before", at("Relu", "its input 'z' is not computed before it"),

@@ -72,5 +72,17 @@ TEST(OnnxModels, ASharedWeightTakesEqualValuesOnly) {
   EXPECT_THROW(with_weights_of(file({{2}, {1, 3}}), file_of(graph), "model.onnx"), DataError);
 }
 
+/// Names are cut off at 100 characters, and are still different ones.
+TEST(OnnxModels, LongNamesStayApart) {
+  NetworkBuilder build("long", "model.onnx");
+  const std::vector<int64_t> batch = {kBatchExtent, 2};
+  const std::string name(150, 'n');
+  int x = build.add_input(name, batch);
+  x = build.add("add", {x, build.add_parameter(name, {{2}, {1, 2}}, true)}, nlohmann::json::object(), batch);
+  x = build.add("add", {x, build.add_parameter(name, {{2}, {3, 4}}, true)}, nlohmann::json::object(), batch);
+  build.output("y", x);
+  EXPECT_EQ(build.finish().parameters.size(), 2U);
+}
+
 }  // namespace
 }  // namespace kiln
