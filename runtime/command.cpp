@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <new>
+#include <nlohmann/json.hpp>
 #include <ostream>
 #include <thread>
 
@@ -50,6 +51,13 @@ void add_config_file(CLI::App& app) {
 }
 
 std::optional<std::string> parse_flags(CLI::App& app, const std::vector<std::string>& arguments) {
+  for (const std::string& argument : arguments) {
+    try {
+      (void)nlohmann::json(argument).dump();
+    } catch (const nlohmann::json::exception&) {
+      throw UsageError("an argument is not UTF-8, but states and reports keep them as JSON, which has nothing else");
+    }
+  }
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);

@@ -68,9 +68,15 @@ std::string convert(const std::vector<std::string>& arguments, std::string_view 
   posix_spawn_file_actions_adddup2(&actions, in.descriptor(), STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out.descriptor(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err.descriptor(), STDERR_FILENO);
+  // In a process group of its own: Ctrl-C is this program's, which saves and then ends.
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setpgroup(&attributes, 0);
   pid_t child = -1;
-  const int error = ::posix_spawnp(&child, program.c_str(), &actions, nullptr, argv.data(), environ);
+  const int error = ::posix_spawnp(&child, program.c_str(), &actions, &attributes, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
   if (error != 0) {
     throw Failure(
         fmt::format("kiln_convert, which reads and writes other tools' files, cannot be run ({}): it belongs beside "
@@ -109,7 +115,8 @@ Checkpoint load_model_file(const std::string& path, const kiln_model& model) {
   like.weights.resize(model.weight_bytes);
   like.optimizer.resize(model.state_bytes - model.weight_bytes);
   like.progress = nlohmann::json::object();
-  return parse_checkpoint(convert({path, "-", "--like", "-"}, checkpoint_bytes(model, like)), path, model);
+  const std::string name = path.starts_with('-') ? "./" + path : path;  // no flag
+  return parse_checkpoint(convert({name, "-", "--like", "-"}, checkpoint_bytes(model, like)), path, model);
 }
 
 void save_model_file(FileSystem& files, const std::string& path, const kiln_model& model,

@@ -540,20 +540,27 @@ class TrainingRun {
 };
 
 // Networks with seeds of their own in the folders 1, 2, ... of the run's. A member that was finished or interrupted
-// goes on from its state, which knows whether the options are the same.
+// goes on from its state; those that follow have the options of the first.
 ExitCode train_ensemble(const std::vector<std::string>& command, const TrainArguments& arguments,
                         const kiln_model& model, const CommandEnvironment& environment) {
   const bool talk = !arguments.quiet && !arguments.json;
   require_parent_folder("--submission", arguments.submission);
   std::string base = choose_run_folder(arguments);
   if (base.empty()) base = create_next_run_folder(environment.files, "runs", model.name);
+  TrainArguments all = arguments;
+  all.submission.clear();
+  if (const std::string first = base + "/1/last.kiln"; std::filesystem::exists(first)) {
+    all.resume = first;  // what errors name
+    all.options = resumed_options(all, Trainer::saved_options(load_checkpoint(first, model), first));
+    all.resume.clear();
+    all.given.push_back({"--epochs", "epochs"});
+  }
+  all.given.push_back({"--seed", "seed"});
   std::vector<Predictions> predictions;
   std::vector<int32_t> labels;
   for (int32_t i = 0; i < arguments.ensemble; ++i) {
-    TrainArguments member = arguments;
+    TrainArguments member = all;
     member.options.seed += i;
-    member.given.push_back({"--seed", "seed"});
-    member.submission.clear();
     member.run_folder = fmt::format("{}/{}", base, i + 1);
     const std::string state = member.run_folder + "/last.kiln";
     if (std::filesystem::exists(state)) {

@@ -155,12 +155,13 @@ TEST_F(CommandTest, AnEnsemblePredictsByTheMeanOfItsNetworks) {
   const std::vector<std::string> flags = {"--train",   train_,     "--test", test_,          "--test-labels",
                                           labels_,     "--epochs", "2",      "--run-folder", run_,
                                           "--threads", "1",        "--json", "--ensemble",   "3"};
-  // Interrupted within the second network, then gone on with by the same command.
+  // Interrupted within the second network, then gone on with: flags that are left out are those of before.
   int checks = 0;
   EXPECT_EQ(train(flags, [&] { return ++checks > 40; }).code, 130);
   ASSERT_TRUE(std::filesystem::exists(run_ + "/2/last.kiln"));
   ASSERT_FALSE(std::filesystem::exists(run_ + "/3"));
-  const Result result = train(flags);
+  const Result result = train(
+      {"--test", test_, "--test-labels", labels_, "--run-folder", run_, "--threads", "1", "--json", "--ensemble", "3"});
   ASSERT_EQ(result.code, 0) << result.err;
 
   std::vector<std::string> predict_flags = {"--test", test_, "--out", folder_.file("mean.csv")};
