@@ -52,8 +52,6 @@ std::vector<Stroke> parse_strokes(const std::string& body) {
   return strokes;
 }
 
-std::string hexadecimal(const std::vector<uint8_t>& bytes) { return fmt::format("{:02x}", fmt::join(bytes, "")); }
-
 }  // namespace
 
 int64_t serve_drawing_page(const kiln_model& model, Context& context, uint8_t* weights, const HttpAddress& address,

@@ -1,5 +1,8 @@
 #include "pages.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 namespace kiln {
 
 std::string page_with_data(std::string_view page, const nlohmann::json& data) {
@@ -15,5 +18,7 @@ std::string page_with_data(std::string_view page, const nlohmann::json& data) {
   }
   return text.append(page.substr(at + 4));
 }
+
+std::string hexadecimal(std::span<const uint8_t> bytes) { return fmt::format("{:02x}", fmt::join(bytes, "")); }
 
 }  // namespace kiln

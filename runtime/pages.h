@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,5 +13,8 @@ extern const std::string_view kDrawPage, kReportPage;
 
 /// The page with `data` where it says DATA, as JSON that no text in it can end.
 std::string page_with_data(std::string_view page, const nlohmann::json& data);
+
+/// Two digits a byte, as pages take pixels.
+std::string hexadecimal(std::span<const uint8_t> bytes);
 
 }  // namespace kiln

@@ -1,7 +1,6 @@
 #include "report.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -35,11 +34,6 @@ std::optional<Image> image_of(const std::vector<int64_t>& shape) {
 
 json image_json(const Image& image) {
   return {{"height", image.height}, {"width", image.width}, {"channels", image.channels}};
-}
-
-template <class Bytes>
-std::string hexadecimal(const Bytes& bytes) {
-  return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
 
 /// The rows that the model is wrong about, those first to whose label it gave the least.
