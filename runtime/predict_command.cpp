@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <cstring>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -136,11 +135,8 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     const ModelInputs inputs = model_inputs(model);
     if (!parsed->labels.empty()) require_classes("--labels", model);
     std::vector<AlignedMemory> weights;  // of all models, before anything is computed
-    for (const std::string& path : parsed->models) {
-      const Checkpoint checkpoint = load_model_file(path, model);
-      const std::vector<uint8_t>& bytes = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;
-      std::memcpy(weights.emplace_back(bytes.size()).data(), bytes.data(), bytes.size());
-    }
+    for (const std::string& path : parsed->models)
+      weights.push_back(weights_to_predict_with(load_model_file(path, model)));
     Context context(thread_count(parsed->threads));
     if (!parsed->serve.empty()) {
       if (weights.size() > 1) throw UsageError("--serve draws on one model: give --model once");

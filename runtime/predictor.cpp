@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <optional>
 
@@ -50,6 +51,13 @@ std::vector<int32_t> largest_classes(const Predictions& predictions) {
 }
 
 }  // namespace
+
+AlignedMemory weights_to_predict_with(const Checkpoint& checkpoint) {
+  const std::vector<uint8_t>& bytes = checkpoint.average.empty() ? checkpoint.weights : checkpoint.average;
+  AlignedMemory memory(bytes.size());
+  std::memcpy(memory.data(), bytes.data(), bytes.size());
+  return memory;
+}
 
 int64_t rows_one_by_one(const kiln_model& model) {
   if (model.predict_one == nullptr) return 0;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "batches.h"
+#include "checkpoint.h"
 #include "data/augmentation.h"
 #include "data/dataset.h"
 #include "executor.h"
@@ -31,6 +32,9 @@ struct Views {
 /// Views distorted at half the strength of a training's augmentation ("rotation=10,shift=2"); throws UsageError where
 /// there are views but no augmentation.
 Views make_views(int32_t count, const std::string& augmentation);
+
+/// A state's weights as predict() wants them: their moving average where it has one.
+AlignedMemory weights_to_predict_with(const Checkpoint& checkpoint);
 
 /// Up to so many rows are predicted faster one by one (predict_one) than as a batch that is not full, by what the
 /// kernels of both programs compute and read; 0 where the model has no program for one row.

@@ -13,25 +13,18 @@
 #include "processor.h"
 
 struct kiln_predictor {
-  kiln_predictor(const kiln_model& model, const std::vector<uint8_t>& weight_bytes, int threads)
+  kiln_predictor(const kiln_model& model, const kiln::Checkpoint& checkpoint, int threads)
       : model(model),
         context(kiln::thread_count(threads)),
-        weights(weight_bytes.size()),
-        inputs(kiln::model_inputs(model)),
-        one(model, context, load(weights, weight_bytes)) {
-    rows.shape = inputs.shape;
+        weights(kiln::weights_to_predict_with(checkpoint)),
+        one(model, context, weights.data()) {
+    rows.shape = kiln::model_inputs(model).shape;
     rows.origin = "the rows given";
-  }
-
-  static uint8_t* load(const kiln::AlignedMemory& weights, const std::vector<uint8_t>& bytes) {
-    std::memcpy(weights.data(), bytes.data(), bytes.size());
-    return weights.data();
   }
 
   const kiln_model& model;
   kiln::Context context;
   kiln::AlignedMemory weights;
-  kiln::ModelInputs inputs;
   kiln::RowPredictor one;
   kiln::Dataset rows;  // of the last call
 };
@@ -68,9 +61,7 @@ kiln_predictor* kiln_predictor_open(const char* path, int threads, char* message
     const kiln_model& model = kiln::model_for_processor(*kiln_linked_model());
     kiln::require_processor(model);
     kiln::predicted_output(model);
-    const kiln::Checkpoint checkpoint = kiln::load_checkpoint(path, model);
-    predictor =
-        new kiln_predictor(model, checkpoint.average.empty() ? checkpoint.weights : checkpoint.average, threads);
+    predictor = new kiln_predictor(model, kiln::load_checkpoint(path, model), threads);
   });
   return predictor;
 }
