@@ -81,7 +81,8 @@ const Case kCases[] = {
        Tensor x = g.input("image", {6, 6, 8});
        const Tensor y = batch_norm(conv2d(x, {.filters = 8, .padding = Padding::same()}));
        x = relu(x + y);
-       const Tensor a = average_pool(x), b = max_pool(x, {.size = {3, 3}, .strides = {2, 2}, .padding = Padding::same()});
+       const Tensor a = average_pool(x),
+                    b = max_pool(x, {.size = {3, 3}, .strides = {2, 2}, .padding = Padding::same()});
        x = concatenate({a, b}, {.axis = 3});
        x = gelu(conv2d(x, {.filters = 7, .kernel = {1, 1}, .kernel_l2 = 0.01}));
        finish(g, global_average_pool(x), 5, plain(), 33);
@@ -103,6 +104,13 @@ const Case kCases[] = {
        Graph g{"padded"};
        const Tensor x = pad(g.input("features", {13}), {.before = {0, 1}, .after = {0, 2}});
        finish(g, relu(dense(x, {.units = 16})), 3, plain(), 16);
+       return g;
+     }},
+    {"clipped_normalisation",  // its gradient must not ask whether a value computed again equals the stored one
+     [] {
+       Graph g{"clipped"};
+       finish(g, clip(batch_norm(g.input("features", {50})), {.min = 0, .max = 1}), 11, sgd({.learning_rate = 1.0}),
+              24);
        return g;
      }},
     {"sums_of_one_element",
@@ -138,6 +146,18 @@ TEST_P(ProgramTest, EqualsTheReference) {
   }
 }
 
+// A kernel of one column meets columns of padding alone. Halide warns of a check that kernels leave out.
+TEST(ProgramKernels, CompileWithoutAWordOfHalide) {
+  Graph g{"padded_columns"};
+  const Tensor x =
+      conv2d(g.input("image", {8, 6, 4}), {.filters = 7, .kernel = {4, 1}, .padding = Padding::explicit_(1, 0, 2, 2)});
+  finish(g, x, 3, plain(), 16);
+  ::testing::internal::CaptureStderr();
+  const auto differences = compare_with_reference(build_model(g), "train", 16, 7);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  for (const Difference& difference : differences) EXPECT_LE(difference.error, kTolerance) << difference.name;
+}
+
 // Profilers and tuners run a program kernel by kernel: nothing that the step does may be left out then.
 TEST(ProgramKernels, InTheirOrderAreTheStep) {
   Graph g{"l2"};  // RMSprop's state depends on the weight's old value: one of the two is copied after the kernels
@@ -157,14 +177,16 @@ TEST(ProgramKernels, InTheirOrderAreTheStep) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Graphs, ProgramTest,
-                         testing::Combine(testing::ValuesIn(kCases), testing::Values("train", "evaluate", "predict"), testing::Bool()),
+                         testing::Combine(testing::ValuesIn(kCases), testing::Values("train", "evaluate", "predict"),
+                                          testing::Bool()),
                          [](const auto& info) {
                            return std::string(std::get<0>(info.param).name) + "_" + std::get<1>(info.param) +
                                   (std::get<2>(info.param) ? "_partial" : "_full");
                          });
 
 INSTANTIATE_TEST_SUITE_P(OneRow, ProgramTest,
-                         testing::Combine(testing::ValuesIn(kCases), testing::Values("predict_one"), testing::Values(false)),
+                         testing::Combine(testing::ValuesIn(kCases), testing::Values("predict_one"),
+                                          testing::Values(false)),
                          [](const auto& info) { return std::string(std::get<0>(info.param).name); });
 
 }  // namespace

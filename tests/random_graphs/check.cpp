@@ -191,8 +191,8 @@ void draw_schedules(Model& model, uint64_t seed, const std::string& only_kernel)
 /// A compiled graph with its memory, which keeps what earlier calls left there.
 class Compiled {
  public:
-  explicit Compiled(const Model& model)
-      : model_(model), loaded_(model), state_(static_cast<size_t>(model.state.bytes)) {}
+  Compiled(const Model& model, const CompileCache& cache)
+      : model_(model), loaded_(model, "host", cache), state_(static_cast<size_t>(model.state.bytes)) {}
 
   const LoadedModel& model() const { return loaded_; }
 
@@ -346,7 +346,7 @@ std::optional<Mismatch> check(const Sketch& sketch, const Variant& variant, cons
     Model model = build_model(graph, variant.passes);
     std::erase_if(model.programs, [&](const Program& program) { return !wants(program.name); });
     if (variant.schedule_seed != 0) draw_schedules(model, variant.schedule_seed, variant.only_kernel);
-    Compiled compiled(model);
+    Compiled compiled(model, options.cache);
     const WrittenGraph training(sketch, true), prediction(sketch, false);
 
     // Both batches of a step on three inputs, of which two must differ: at the kink of an activation or at a tie of a

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "codegen/compile_cache.h"
 #include "driver/pipeline.h"
 #include "random_graphs/sketch.h"
 
@@ -34,6 +35,7 @@ struct Mismatch {
 struct CheckOptions {
   uint64_t seed = 1;  // of weights, inputs and dropout
   std::vector<std::string> programs = {"train", "evaluate", "predict", "predict_one"};
+  CompileCache cache = {};  // variants of one graph have most kernels in common
 };
 
 /// Compiles the graph as the variant says, trains two steps (one with a tail batch) and calls its other programs, and

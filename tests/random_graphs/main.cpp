@@ -1,6 +1,9 @@
 // The long form of the random graphs: compiles, trains and compares any number of them, every variant of each.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <filesystem>
 #include <iostream>
 
 #include "random_graphs/check.h"
@@ -74,6 +77,8 @@ int main(int argc, char** argv) {
   app.add_flag("--verbose", arguments.verbose, "A line for each");
   CLI11_PARSE(app, argc, argv);
 
+  const std::filesystem::path cache =
+      std::filesystem::temp_directory_path() / fmt::format("kiln_random_graphs-{}", getpid());
   const auto start = std::chrono::steady_clock::now();
   const auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   int done = 0, programs = 0, failures = 0;
@@ -91,7 +96,9 @@ int main(int argc, char** argv) {
       std::cerr << "\rgraph " << seed << ' ' << variant.name << "          " << std::flush;  // what a crash leaves
       ++programs;
       const double before = elapsed();
-      if (const auto mismatch = check(sketch, variant, {.seed = seed, .programs = arguments.programs})) {
+      if (const auto mismatch = check(
+              sketch, variant,
+              {.seed = seed, .programs = arguments.programs, .cache = CompileCache(cache.string(), "random graphs")})) {
         ++failures;
         report(arguments, seed, variant, *mismatch);
         if (variant.name == "rules") break;  // the others would say the same
@@ -100,6 +107,8 @@ int main(int argc, char** argv) {
         std::cout << "\rgraph " << seed << ' ' << variant.name << ": " << sketch.lines.size() << " lines, "
                   << elapsed() - before << " s" << std::endl;
     }
+    std::error_code ignored;
+    std::filesystem::remove_all(cache, ignored);
     if ((done + 1) % 10 == 0)
       std::cout << "\rgraphs " << arguments.seed << " to " << seed << ": " << programs << " compilations, " << failures
                 << " failures, " << static_cast<int>(elapsed()) << " s" << std::endl;

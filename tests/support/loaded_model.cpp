@@ -38,8 +38,8 @@ std::set<NodeId> rounded_contractions(const Program& program) {
 
 }  // namespace
 
-LoadedModel::LoadedModel(const Model& model, const std::string& target)
-    : object_(compile_object(model, {.target = target, .threads = 1}).bytes, model.name,
+LoadedModel::LoadedModel(const Model& model, const std::string& target, CompileCache cache)
+    : object_(compile_object(model, {.target = target, .threads = 1, .cache = std::move(cache)}).bytes, model.name,
               {&run_serially, &allocate, &release}) {}
 
 LoadedModel::LoadedModel(const std::vector<Model>& variants)
