@@ -1,6 +1,7 @@
 // Fused, scheduled, compiled programs against the unscheduled f64 evaluation of the same graph.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "driver/pipeline.h"
@@ -156,6 +157,39 @@ TEST(ProgramKernels, CompileWithoutAWordOfHalide) {
   const auto differences = compare_with_reference(build_model(g), "train", 16, 7);
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
   for (const Difference& difference : differences) EXPECT_LE(difference.error, kTolerance) << difference.name;
+}
+
+// The trainer's --label-smoothing is the graph file's label_smoothing; without either, labels are as they are.
+TEST(ProgramKernels, SmoothLabelsByTheScalarAsByTheGraph) {
+  for (const bool categorical : {true, false}) {
+    const auto build = [&](double smoothing) {
+      Graph g{"smoothed"};
+      const Tensor p = softmax(dense(g.input("features", {9}), {.units = 5}));
+      const Tensor label = g.label("digit", 5);
+      g.output("probability", p);
+      const Tensor loss = categorical ? categorical_cross_entropy(p, label, {.label_smoothing = smoothing})
+                                      : binary_cross_entropy(p, label, {.label_smoothing = smoothing});
+      g.train({.loss = loss, .optimizer = sgd({.learning_rate = 1.0}), .batch = 16});
+      return build_model(g);
+    };
+    // The loss and the state after one step.
+    const auto results = [&](double in_graph, float by_scalar) {
+      const Model model = build(in_graph);
+      const LoadedModel loaded(model);
+      EXPECT_EQ(loaded->smooths_labels, in_graph == 0);
+      StepData step = random_step(model, program_named(model, "train"), 16, 7);
+      step.scalars.learning_rate = 1;
+      step.scalars.label_smoothing = by_scalar;
+      run_step(*loaded, "train", step);
+      std::vector<float> values(step.state.at<float>(0), step.state.at<float>(0) + loaded->state_bytes / sizeof(float));
+      values.push_back(*step.arena.at<float>(loaded->train->outputs[0].offset));
+      return values;
+    };
+    const std::vector<float> graph = results(0.2, 0), scalar = results(0, 0.2F), none = results(0, 0);
+    EXPECT_GT(std::abs(none.back() - scalar.back()), 0.01);
+    for (size_t i = 0; i < graph.size(); ++i)
+      EXPECT_NEAR(scalar[i], graph[i], 1e-6 * std::max(1.0F, std::abs(graph[i]))) << i;  // a few roundings of f32
+  }
 }
 
 // Profilers and tuners run a program kernel by kernel: nothing that the step does may be left out then.

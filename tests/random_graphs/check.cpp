@@ -62,7 +62,7 @@ class WrittenGraph {
   const Graph& graph() const { return graph_; }
 
   CallData data(int64_t count, uint64_t seed) const {
-    CallData data = {count, {0.5F, 3, static_cast<int32_t>(seed), static_cast<int32_t>(count)}, {}, {}};
+    CallData data = {count, {0.5F, 3, static_cast<int32_t>(seed), static_cast<int32_t>(count), 0.125F}, {}, {}};
     std::mt19937_64 random(seed);
     const auto uniform = [&](double low, double high) {
       return static_cast<float>(low + (high - low) * static_cast<double>(random() >> 40) * 0x1p-24);
@@ -124,6 +124,7 @@ class WrittenGraph {
                                      .seed = data.scalars.seed,
                                      .step = data.scalars.step,
                                      .learning_rate = data.scalars.learning_rate,
+                                     .label_smoothing = data.scalars.label_smoothing,
                                      .single = single});
     std::vector<bool> live(graph_.nodes.size(), false);
     for (const NodeId id : results) live[static_cast<size_t>(id)] = true;

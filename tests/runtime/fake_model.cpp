@@ -219,6 +219,7 @@ constexpr kiln_model model_of(const char* name, const char* fingerprint) {
           .validation_split = 0.2F,
           .epochs = 5,
           .clips_gradients = 0,
+          .smooths_labels = 0,
           .optimizer = "momentum",
           .summary = "One dense layer",
           .summary_json = "{}",

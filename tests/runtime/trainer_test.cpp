@@ -99,7 +99,7 @@ TEST_F(TrainerTest, ValidationIsTheMeanOverRowsThoughTheLastBatchIsSmaller) {
   double sum = 0;
   for (int32_t row = 79; row < 100; ++row) {
     loader.load(&row, 1);
-    executor.run(trainer.weights(), {.learning_rate = 0, .step = 0, .seed = 1, .count = 1});
+    executor.run(trainer.weights(), {.learning_rate = 0, .step = 0, .seed = 1, .count = 1, .label_smoothing = 0});
     sum += *executor.real(*executor.find_output("loss"));
   }
   EXPECT_NEAR(value_of(trainer, "val_loss"), sum / 21, 1e-6);  // f32 sums in another order
@@ -121,7 +121,7 @@ TEST_F(TrainerTest, ValidatesTheAverageWhereThereIsOne) {
       for (int32_t row = first; row < std::min(100, first + 6); ++row) rows.push_back(row);
       const auto count = static_cast<int32_t>(rows.size());
       loader.load(rows.data(), count);
-      executor.run(copy.data(), {.learning_rate = 0, .step = 0, .seed = 1, .count = count});
+      executor.run(copy.data(), {.learning_rate = 0, .step = 0, .seed = 1, .count = count, .label_smoothing = 0});
       const float means[] = {*executor.real(*executor.find_output("loss")),
                              *executor.real(*executor.find_output("accuracy"))};
       sums.add(means, count);
@@ -483,6 +483,12 @@ TEST_F(TrainerTest, AStateThatLacksAPartIsRefused) {
   EXPECT_THROW(Trainer::saved_options(trainer.model(trainer.weights()), "x"), DataError);
 }
 
+TEST_F(TrainerTest, SmoothsOnlyLabelsThatItsLossLeavesOpen) {
+  TrainingOptions all = options();
+  all.label_smoothing = 0.1;
+  EXPECT_THROW(Trainer(model_, context_, all, dataset_), UsageError);
+}
+
 TEST_F(TrainerTest, MonitorsOnlyWhatItMeasures) {
   TrainingOptions all = options();
   all.monitor = "val_f1";
@@ -509,7 +515,8 @@ TEST_F(TrainerTest, ValidatesWithTheWeightsOfTheEpoch) {
     std::vector<int32_t> batch(static_cast<size_t>(count));
     std::iota(batch.begin(), batch.end(), static_cast<int32_t>(rows.first + first));
     loader.load(batch.data(), count);
-    executor.run(trainer.final_weights(), {.learning_rate = 0, .step = 0, .seed = 0, .count = count});
+    executor.run(trainer.final_weights(),
+                 {.learning_rate = 0, .step = 0, .seed = 0, .count = count, .label_smoothing = 0});
     const float values[] = {*executor.real(program.outputs[0]), *executor.real(program.outputs[1])};
     sums.add(values, count);
   }
