@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <numeric>
+#include <thread>
 
 #include "allocation_counter.h"
 #include "error.h"
@@ -55,6 +56,26 @@ class TrainerTest : public testing::Test {
   Dataset dataset_ = learnable_rows(model_, 100);
   Context context_{1};
 };
+
+TEST_F(TrainerTest, TwoInOneProcessDoNotDisturbEachOther) {
+  const auto train = [&](int32_t seed) {
+    Context context(3);
+    TrainingOptions all = options();
+    all.seed = seed;
+    Trainer trainer(model_, context, all, dataset_);
+    finish(trainer);
+    return trainer.checkpoint();
+  };
+  const Checkpoint first = train(1), second = train(2);
+  EXPECT_NE(first.weights, second.weights);
+  for (int repeat = 0; repeat < 10; ++repeat) {
+    Checkpoint beside;
+    std::thread other([&] { beside = train(2); });
+    expect_same_state(train(1), first);
+    other.join();
+    expect_same_state(beside, second);
+  }
+}
 
 TEST_F(TrainerTest, SplitsAsKeras) {
   TrainingOptions options;
