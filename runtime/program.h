@@ -58,6 +58,7 @@ struct kiln_kernel {
   const char* file; /* of the graph, and the line the kernel came from */
   int32_t line;
   int32_t reserved;
+  const char* schedule; /* "recipe=rows tile=6", in the words of --schedule */
   double flops; /* at a full batch, a multiply-add counted as two, padding's zeros included */
   double bytes; /* read and written, each buffer once */
   kiln_function run;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "codegen/kernel_bitcode.h"
 #include "driver/version.h"
 #include "ops/input.h"
 #include "ops/one_hot.h"
@@ -143,14 +144,15 @@ class DescriptorBuilder {
       const KernelCost work = cost(program, kernel);
       kernels.push_back(
           structure({text(kernel.name), text(anchor.location.file), u32(static_cast<uint32_t>(anchor.location.line)),
-                     u32(0), f64(work.flops), f64(work.bytes), functions.kernels[k]}));
+                     u32(0), text(to_string(kernel_knobs(program, kernel, model_.target))), f64(work.flops),
+                     f64(work.bytes), functions.kernels[k]}));
     }
     if (!program.copies.empty()) {
       const Location& location = program.graph.node(program.copies[0].from).location;
       double bytes = 0;
       for (const Copy& copy : program.copies) bytes += 2.0 * static_cast<double>(copy.bytes);
       kernels.push_back(structure({text("copies"), text(location.file), u32(static_cast<uint32_t>(location.line)),
-                                   u32(0), f64(0), f64(bytes), functions.kernels.back()}));
+                                   u32(0), text(""), f64(0), f64(bytes), functions.kernels.back()}));
     }
     return structure({text(program.name), u32(static_cast<uint32_t>(program.batch)),
                       u32(static_cast<uint32_t>(program.lanes)), u64(static_cast<uint64_t>(program.arena_bytes)),

@@ -406,8 +406,8 @@ class PoisonedTrainerTest : public TrainerTest {
     return all;
   }
 
-  const kiln_kernel kernels_[2] = {{"train", "fake_model.cpp", 1, 0, 1, 1, small_model().train->step},
-                                   {"poison", "graphs/mine.cpp", 7, 0, 1, 1, poison}};
+  const kiln_kernel kernels_[2] = {{"train", "fake_model.cpp", 1, 0, "by hand", 1, 1, small_model().train->step},
+                                   {"poison", "graphs/mine.cpp", 7, 0, "by hand", 1, 1, poison}};
   kiln_program program_ = *small_model().train;
   kiln_model poisoned_ = small_model();
   std::vector<std::string> notes_;
