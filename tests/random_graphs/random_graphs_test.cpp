@@ -1,5 +1,5 @@
 // A hundred random graphs, each compiled in one of several ways, trained two steps and compared with an unscheduled f64
-// evaluation of what was written. build/kiln_random_graphs takes any number, in all ways.
+// evaluation of what was written, and a hundred interpreted in all ways. build/kiln_random_graphs takes any number.
 #include <gtest/gtest.h>
 
 #include "codegen/kernel_bitcode.h"
@@ -33,6 +33,22 @@ TEST_P(RandomGraphs, EqualTheirReference) {
                   << "\nrepeat: build/kiln_random_graphs --graphs 1 --seed " << seed << " --variant " << variant.name
                   << " --layers " << 3 + seed % 5 << "\nsmallest graph that still does it:\n"
                   << code(shrunk(sketch, fails, 30));
+  }
+}
+
+// Passes and plan alone: every variant, and the graphs are as long as they come.
+TEST_P(RandomGraphs, EqualTheirReferenceInterpreted) {
+  for (int i = 0; i < kGraphs / kGroups; ++i) {
+    const auto seed = static_cast<uint64_t>(1000 + GetParam() * (kGraphs / kGroups) + i);
+    GraphCheck graph(random_sketch(seed), {.seed = seed, .interpret = true});
+    for (const Variant& variant : all_variants(seed)) {
+      if (variant.schedule_seed != 0) continue;
+      const auto mismatch = graph.run(variant);
+      if (!mismatch) continue;
+      ADD_FAILURE() << "graph " << seed << ", " << variant.name << ": " << mismatch->program << ": "
+                    << mismatch->message << "\nrepeat: build/kiln_random_graphs --interpret --graphs 1 --seed " << seed
+                    << " --variant " << variant.name;
+    }
   }
 }
 
