@@ -176,7 +176,7 @@ TEST_F(Errors, GraphCalls) {
   const Tensor loss = mean_squared_error(row, row);
   EXPECT_ERROR("add: an input belongs to no graph or to another one", row + foreign);
   EXPECT_ERROR("input: extents must be positive, got 3x0", g.input("x", {3, 0}));
-  EXPECT_ERROR("scalar: there is no scalar 'rate'; there are learning_rate, count, step and seed", g.scalar("rate"));
+  EXPECT_ERROR("scalar: there is no scalar 'rate'; there are learning_rate, count, label_smoothing, step and seed", g.scalar("rate"));
   EXPECT_ERROR("output: the value belongs to another graph", g.output("y", foreign));
   EXPECT_ERROR("output: the value belongs to another graph", g.output("y", {}));
   EXPECT_ERROR("metric: 'm' must be a scalar, got Nx7", g.metric("m", row));
