@@ -87,7 +87,7 @@ int thread_count(int asked) {
 }
 
 std::string format_duration(double seconds) {
-  if (seconds < 60) return fmt::format("{:.1f}s", seconds);
+  if (seconds < 59.95) return fmt::format("{:.1f}s", seconds);
   const auto whole = static_cast<int64_t>(seconds + 0.5);
   if (whole < 3600) return fmt::format("{}m {}s", whole / 60, whole % 60);
   return fmt::format("{}h {}m {}s", whole / 3600, whole % 3600 / 60, whole % 60);

@@ -23,8 +23,7 @@ namespace {
 std::string obstacle(const kiln_model& model, const ModelInputs& inputs, Context& context, uint8_t* weights) {
   const std::vector<int64_t>& shape = inputs.shape;
   int real_inputs = 0;  // the label is another
-  for (int32_t i = 0; model.predict != nullptr && i < model.predict->input_count; ++i)
-    real_inputs += model.predict->inputs[i].element == KILN_F32;
+  for (int32_t i = 0; i < model.predict->input_count; ++i) real_inputs += model.predict->inputs[i].element == KILN_F32;
   if (real_inputs != 1) return fmt::format("takes {} inputs", real_inputs);
   if (shape.size() != 3 || shape[2] != 1) return fmt::format("takes {}", fmt::join(shape, "x"));
   const std::vector<uint8_t> empty(static_cast<size_t>(shape[0] * shape[1]));

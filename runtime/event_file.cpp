@@ -139,7 +139,7 @@ std::string event_record(std::string_view data) {
 EventFile::EventFile(FileSystem& files, const std::string& folder) : files_(files) {
   create_folders(files, folder);
   std::array<char, 256> host{};
-  if (::gethostname(host.data(), host.size() - 1) != 0) host = {'h', 'o', 's', 't'};
+  ::gethostname(host.data(), host.size() - 1);
   path_ = fmt::format("{}/events.out.tfevents.{}.{}.{}", folder, static_cast<int64_t>(seconds_now()), host.data(),
                       ::getpid());
   write(event(0).bytes(3, "brain.Event:2").str());

@@ -16,11 +16,14 @@ struct ModelInputs {
 /// Read from the programs' tables: training's where there is one, since prediction has no label.
 ModelInputs model_inputs(const kiln_model& model);
 
+/// Whether predictions name a class: there are classes, and the output that is read has a value for each.
+bool predicts_classes(const kiln_model& model);
+
 /// Throws UsageError where labels, which a flag gives, have no classes to be compared with.
 void require_classes(const char* flag, const kiln_model& model);
 
 /// The index of the output that predictions are read from: the first one with as many elements a sample as there are
-/// classes, or the first of all. Throws UsageError when there is none.
+/// classes, or the first of all.
 int32_t predicted_output(const kiln_model& model);
 
 }  // namespace kiln

@@ -131,7 +131,6 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     const std::optional<PredictArguments> parsed = parse(arguments, model, environment.out);
     if (!parsed) return 0;
     require_processor(model);
-    predicted_output(model);  // before anything is read: is there something to predict?
     const ModelInputs inputs = model_inputs(model);
     if (!parsed->labels.empty()) require_classes("--labels", model);
     std::vector<AlignedMemory> weights;  // of all models, before anything is computed
@@ -144,7 +143,8 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     }
 
     const Dataset dataset = load_dataset(parsed->test, inputs.shape, inputs.classes);
-    std::vector<int32_t> labels = dataset.labels;
+    std::vector<int32_t> labels;
+    if (predicts_classes(model)) labels = dataset.labels;
     if (!parsed->labels.empty()) labels = read_labels(parsed->labels);
     if (!labels.empty() && static_cast<int64_t>(labels.size()) != dataset.rows) {
       throw DataError(fmt::format("{}: {} labels for the {} rows of {}", parsed->labels, labels.size(), dataset.rows,

@@ -108,7 +108,7 @@ Predictions predict(const kiln_model& model, Context& context, uint8_t* weights,
       }
     }
   }
-  if (model_inputs(model).classes > 0) result.labels = largest_classes(result);
+  if (predicts_classes(model)) result.labels = largest_classes(result);
   return result;
 }
 

@@ -60,7 +60,7 @@ void add_bar(Line& line, int64_t step, int64_t steps) {
   const std::string total = fmt::format("{}", steps);
   line.add(fmt::format("{:>{}}/{}", step, total.size(), total), "\x1b[1m");
   line.add(" ");
-  const int64_t done = steps > 0 ? kBarWidth * step / steps : kBarWidth;
+  const int64_t done = kBarWidth * step / steps;
   line.add(repeat("━", done), "\x1b[32m");
   line.add(repeat("━", kBarWidth - done), "\x1b[37m");
   line.add(" ");

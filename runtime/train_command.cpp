@@ -414,15 +414,14 @@ class TrainingRun {
   /// Whether predictions can be judged by these labels: the model's output has a value a class, and they are classes.
   bool tells_classes(std::span<const int32_t> labels) const {
     const int32_t classes = model_inputs(model_).classes;
-    if (classes < 2 || model_.predict == nullptr || model_.predict->output_count == 0) return false;
-    return model_.predict->outputs[predicted_output(model_)].count == static_cast<uint64_t>(classes) &&
-           std::all_of(labels.begin(), labels.end(), [&](int32_t label) { return label >= 0 && label < classes; });
+    return predicts_classes(model_) &&
+           std::all_of(labels.begin(), labels.end(), [&](int32_t label) { return label < classes; });
   }
 
   /// What the model makes of the first test or validation rows, where its output is as large as its input.
   std::optional<Reconstructions> reconstruct(const Trainer& trainer, const Dataset& dataset, const TestData& test) {
     constexpr int64_t kRows = 24;
-    if (model_inputs(model_).classes > 0 || model_.predict == nullptr || model_.predict->output_count == 0) return {};
+    if (predicts_classes(model_)) return {};
     const auto count = static_cast<int64_t>(model_.predict->outputs[predicted_output(model_)].count);
     const RowRange validation = trainer.split().validation;
     if (count != dataset.elements() || (!test.rows && validation.count == 0)) return {};

@@ -74,15 +74,17 @@ std::string kernel_target(const std::string& requested) {
   for (const auto& [name, target] : kShortNames) {
     if (requested == name) text = target;
   }
-  const bool host = requested == "host";
-  if (!host && !Target::validate_target_string(text)) refuse(requested, "is no target");
-  Target target = host ? Halide::get_host_target() : Target(text);
+  if (!Target::validate_target_string(text)) refuse(requested, "is no target");
+  Target target(text);
+  const bool host = requested == "host" || requested.starts_with("host-");  // the latter with more: host-asan
+  const Target machine = Halide::get_host_target();
   if (target.os != Target::Linux || target.bits != 64 || (target.arch != Target::X86 && target.arch != Target::ARM))
     refuse(requested, "Kiln has no runtime for it");
   for (int f = 0; f < Target::FeatureEnd; ++f) {
     const auto feature = static_cast<Target::Feature>(f);
     if (!target.has_feature(feature) || usable(feature)) continue;
-    if (!host) refuse(requested, fmt::format("kernels cannot use {}", Target::feature_to_name(feature)));
+    if (!host || !machine.has_feature(feature))
+      refuse(requested, fmt::format("kernels cannot use {}", Target::feature_to_name(feature)));
     target.set_feature(feature, false);  // this machine has it; its kernels do without
   }
   target.vector_bits = 0;

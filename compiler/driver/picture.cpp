@@ -17,13 +17,10 @@ constexpr const char* kStyle =
 
 const char* colour(Role role) {
   switch (role) {
-    case Role::prepare:
     case Role::forward:
       return "#e3f0fb";
     case Role::loss:
       return "#fde8e8";
-    case Role::metric:
-      return "#f2f2f2";
     case Role::update:
       return "#e5f5e5";
     default:

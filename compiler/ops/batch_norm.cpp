@@ -40,12 +40,16 @@ Tensor expand(const ExpandCall& call) {
     }
     const Tensor scale = 1.0 / (static_cast<double>(others) * graph.scalar("count"));
     mean = reduce_sum(x, {.axes = axes}) * scale;
-    variance = maximum(reduce_sum(square(x), {.axes = axes}) * scale - square(mean), graph.constant(0));
+    // A statement for each operand that makes nodes: C++ leaves their order to its compilers, and it decides numbers.
+    const Tensor zero = graph.constant(0), squared_mean = square(mean);
+    variance = maximum(reduce_sum(square(x), {.axes = axes}) * scale - squared_mean, zero);
     for (const auto& [moving, now] : {std::pair{moving_mean, mean}, {moving_variance, variance}}) {
-      graph.update(moving, momentum * moving + (1 - momentum) * reshape(now, moving.shape()));
+      const Tensor added = (1 - momentum) * reshape(now, moving.shape());
+      graph.update(moving, momentum * moving + added);
     }
   }
-  return (x - mean) * (gamma / sqrt(variance + epsilon)) + beta;
+  const Tensor factor = gamma / sqrt(variance + epsilon);
+  return (x - mean) * factor + beta;
 }
 
 Sample sample(Choices& choices) {

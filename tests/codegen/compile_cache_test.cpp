@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include "codegen/model.h"
@@ -84,6 +86,49 @@ TEST_F(CompileCacheTest, WhereNothingCanBeWrittenNothingIsKept) {
     cache.trim(0);
   }
   EXPECT_EQ(files().size(), 1U);
+}
+
+TEST_F(CompileCacheTest, AnEntryThatCannotBeReplacedLeavesNoTemporaryFile) {
+  cache().store("source", "result");
+  ASSERT_EQ(files().size(), 1U);
+  const fs::path entry = files()[0];
+  fs::remove(entry);
+  fs::create_directories(entry / "in the way");
+  cache().store("source", "result");
+  EXPECT_EQ(files(), (std::vector<fs::path>{entry}));
+  EXPECT_FALSE(cache().find("source"));
+}
+
+/// An environment variable's value, null for none, as long as it lives.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) {
+    if (const char* before = std::getenv(name)) before_ = before;
+    set(value);
+  }
+  ~Variable() { set(before_ ? before_->c_str() : nullptr); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  void set(const char* value) const { value == nullptr ? ::unsetenv(name_) : ::setenv(name_, value, 1); }
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+TEST(CompileCacheFolder, IsTheFirstThatIsSaid) {
+  struct Case {
+    const char *own, *cache, *home, *folder;
+  };
+  for (const Case& c : {Case{"/own", "/cache", "/home/me", "/own"},
+                        {"none", "/cache", "/home/me", ""},
+                        {"", "/cache", "/home/me", "/cache/kiln"},
+                        {nullptr, "/cache", "/home/me", "/cache/kiln"},
+                        {nullptr, "", "/home/me", "/home/me/.cache/kiln"},
+                        {nullptr, nullptr, nullptr, ""}}) {
+    const Variable own("KILN_CACHE", c.own), cache("XDG_CACHE_HOME", c.cache), home("HOME", c.home);
+    EXPECT_EQ(default_cache_folder(), c.folder);
+  }
 }
 
 TEST_F(CompileCacheTest, DropsWhatWasUnusedForLongestAndNothingElse) {

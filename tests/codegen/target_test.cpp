@@ -34,12 +34,24 @@ TEST(Target, IsItsOwnTarget) {
     EXPECT_EQ(kernel_target(kernel_target(name)), kernel_target(name));
 }
 
+TEST(Target, OfThisMachineIsWhatKernelsCanUseOfIt) {
+  // Whatever else the machine has: `./run sanitize` compiles for host-asan.
+  std::string with_sanitizer = kernel_target("host-asan");
+  const size_t at = with_sanitizer.find("-asan");
+  ASSERT_NE(at, std::string::npos) << with_sanitizer;
+  EXPECT_EQ(with_sanitizer.erase(at, 5), kernel_target("host"));
+  EXPECT_EQ(error("host-cuda"), "--target 'host-cuda': kernels cannot use cuda" + kKnown);
+  EXPECT_EQ(error("hostess"), "--target 'hostess': is no target" + kKnown);
+}
+
 TEST(Target, WhatNoKernelCanBeCompiledForIsRefused) {
   EXPECT_EQ(error("itanium"), "--target 'itanium': is no target" + kKnown);
   EXPECT_EQ(error(""), "--target '': is no target" + kKnown);
   EXPECT_EQ(error("avx2,"), "--target '': is no target" + kKnown);
   EXPECT_EQ(error("wasm-32-wasmrt"), "--target 'wasm-32-wasmrt': Kiln has no runtime for it" + kKnown);
   EXPECT_EQ(error("x86-64-windows"), "--target 'x86-64-windows': Kiln has no runtime for it" + kKnown);
+  EXPECT_EQ(error("x86-32-linux"), "--target 'x86-32-linux': Kiln has no runtime for it" + kKnown);
+  EXPECT_EQ(error("riscv-64-linux"), "--target 'riscv-64-linux': Kiln has no runtime for it" + kKnown);
   EXPECT_EQ(error("x86-64-linux-cuda"), "--target 'x86-64-linux-cuda': kernels cannot use cuda" + kKnown);
   EXPECT_EQ(error("arm-64-linux-sve2"), "--target 'arm-64-linux-sve2': kernels cannot use sve2" + kKnown);
   EXPECT_EQ(error("avx2,arm64"),

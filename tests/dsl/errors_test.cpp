@@ -90,14 +90,20 @@ TEST_F(Errors, Shapes) {
   EXPECT_ERROR("transpose: the batch must stay the first dimension: axes[0] = 0", transpose(row, {.axes = {1, 0}}));
   EXPECT_ERROR("slice: begin and size must have 2 numbers, one for each dimension of Nx7, got 1 and 1", slice(row, {.begin = {0}, .size = {3}}));
   EXPECT_ERROR("slice: 4 elements from 5 on are not inside dimension 1 of Nx7", slice(row, {.begin = {0, 5}, .size = {-1, 4}}));
+  EXPECT_ERROR("slice: begin and size must have 2 numbers, one for each dimension of Nx7, got 2 and 1", slice(row, {.begin = {0, 0}, .size = {-1}}));
+  EXPECT_ERROR("slice: 2 elements from -1 on are not inside dimension 1 of Nx7", slice(row, {.begin = {0, -1}, .size = {-1, 2}}));
+  EXPECT_ERROR("slice: 0 elements from 3 on are not inside dimension 1 of Nx7", slice(row, {.begin = {0, 3}, .size = {-1, 0}}));
   EXPECT_ERROR("slice: the batch dimension cannot be cut; begin 0 and size -1 keep it", slice(row, {.begin = {0, 0}, .size = {2, 7}}));
   EXPECT_ERROR("pad: before and after must have 2 numbers, one for each dimension of Nx7, got 2 and 1", pad(row, {.before = {0, 1}, .after = {0}}));
   EXPECT_ERROR("pad: padding must not be negative; slice() takes elements away", pad(row, {.before = {0, -1}, .after = {0, 0}}));
+  EXPECT_ERROR("pad: padding must not be negative; slice() takes elements away", pad(row, {.before = {0, 0}, .after = {0, -1}}));
   EXPECT_ERROR("pad: the batch dimension cannot be padded", pad(row, {.before = {1, 0}, .after = {0, 0}}));
   EXPECT_ERROR("zero_padding2d: input must have rank 4 (batch, height, width, channels), got Nx7", zero_padding2d(row));
   EXPECT_ERROR("zero_padding2d: padding must be one number or {top, bottom, left, right}, got 2 numbers", zero_padding2d(image, {.padding = {1, 2}}));
   EXPECT_ERROR("zero_padding2d: padding must not be negative, got -1", zero_padding2d(image, {.padding = {-1}}));
   EXPECT_ERROR("concatenate: there must be at least one tensor", concatenate({}));
+  const Tensor pairs = input(g, "pairs", {{kBatch, 7}, ElementType::int32}, Location::here());
+  EXPECT_ERROR("concatenate: the inputs must be real", concatenate({row, pairs}));
   EXPECT_ERROR("concatenate: shapes Nx7 and Nx4x5x3 differ beside dimension 1", concatenate({row, image}));
   EXPECT_ERROR("concatenate: the axis is not a dimension of Nx7 beside the batch", concatenate({row, row}, {.axis = 0}));
   EXPECT_ERROR("concatenate: the axis is not a dimension of Nx7 beside the batch", concatenate({row, row}, {.axis = 2}));
@@ -123,6 +129,8 @@ TEST_F(Errors, Convolution) {
   EXPECT_ERROR("conv2d: stride of the height must be positive, got 0", conv2d(image, {.filters = 1, .strides = {0, 1}}));
   EXPECT_ERROR("conv2d: dilation of the width must be positive, got -1", conv2d(image, {.filters = 1, .dilation = {1, -1}}));
   EXPECT_ERROR("conv2d: padding must not be negative", conv2d(image, {.filters = 1, .padding = Padding::explicit_(-1, 0, 0, 0)}));
+  EXPECT_ERROR("conv2d: padding must not be negative", conv2d(image, {.filters = 1, .padding = Padding::explicit_(0, -1, 0, 0)}));
+  EXPECT_ERROR("conv2d: 3 groups must divide the 3 channels of the input and the 4 filters", conv2d(image, {.filters = 4, .groups = 3}));
   EXPECT_ERROR("conv2d: 2 groups must divide the 3 channels of the input and the 4 filters", conv2d(image, {.filters = 4, .groups = 2}));
   EXPECT_ERROR("depthwise_conv2d: depth_multiplier must be positive, got 0", depthwise_conv2d(image, {.depth_multiplier = 0}));
   EXPECT_ERROR("depthwise_conv2d: input must have rank 4 (batch, height, width, channels), got Nx7", depthwise_conv2d(row));
@@ -168,9 +176,14 @@ TEST_F(Errors, GraphCalls) {
   const Tensor loss = mean_squared_error(row, row);
   EXPECT_ERROR("add: an input belongs to no graph or to another one", row + foreign);
   EXPECT_ERROR("input: extents must be positive, got 3x0", g.input("x", {3, 0}));
-  EXPECT_ERROR("scalar: there is no scalar 'rate'; there are learning_rate, count, step and seed", g.scalar("rate"));
+  EXPECT_ERROR("scalar: there is no scalar 'rate'; there are learning_rate, count, label_smoothing, step and seed", g.scalar("rate"));
   EXPECT_ERROR("output: the value belongs to another graph", g.output("y", foreign));
+  EXPECT_ERROR("output: the value belongs to another graph", g.output("y", {}));
   EXPECT_ERROR("metric: 'm' must be a scalar, got Nx7", g.metric("m", row));
+  EXPECT_ERROR("metric: 'm' must be a scalar, got N", g.metric("m", to_real(integers)));
+  EXPECT_ERROR("metric: the value belongs to another graph", g.metric("m", foreign));
+  EXPECT_ERROR("metric: the value belongs to another graph", g.metric("m", {}));
+  EXPECT_ERROR("train: the loss belongs to another graph", g.train({.loss = foreign, .optimizer = sgd()}));
   EXPECT_ERROR("train: the loss must be a scalar, got Nx7", g.train({.loss = row, .optimizer = sgd()}));
   EXPECT_ERROR("train: the loss belongs to another graph", g.train({.loss = {}, .optimizer = sgd()}));
   EXPECT_ERROR("train: an optimizer is missing: .optimizer = rmsprop()", g.train({.loss = loss, .optimizer = {}}));
@@ -179,6 +192,11 @@ TEST_F(Errors, GraphCalls) {
 }
 
 // clang-format on
+
+TEST_F(Errors, AnUpdateOfAnotherShapeIsTheCompilersOwn) {
+  const Tensor weight = parameter(g, "weight", {7}, zeros(), true, Location::here());
+  EXPECT_THROW(g.update(weight, row), InternalError);
+}
 
 TEST_F(Errors, ReadAsThisInWhole) {
   const Location place = {"graphs/nowhere.cpp", 31};  // no such file: nothing to quote

@@ -21,7 +21,7 @@ std::vector<std::string> lines_of(const std::filesystem::path& path) {
 
 TEST(DebugLines, LeadFromInstructionsToTheGraphFile) {
   const std::filesystem::path root = KILN_SOURCE_DIR;
-  auto binary = llvm::object::ObjectFile::createObjectFile((root / "generated/digits/digits.o").string());
+  auto binary = llvm::object::ObjectFile::createObjectFile(KILN_GENERATED_DIR "/digits/digits.o");
   ASSERT_TRUE(static_cast<bool>(binary)) << llvm::toString(binary.takeError());
   const llvm::object::ObjectFile& object = *binary->getBinary();
   const auto context = llvm::DWARFContext::create(object);

@@ -1,35 +1,14 @@
 #pragma once
 
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <sstream>
-#include <string>
+
+#include "end_to_end/tools.h"
 
 /// What tests of other tools' files share: built programs, run as a user runs them, and those tools.
 namespace kiln {
 
-namespace fs = std::filesystem;
-
-inline const std::string kTools = KILN_BINARY_DIR;
 inline const std::string kPython = KILN_SOURCE_DIR "/.deps/formats/bin/python";
-
-struct Result {
-  int exit_code = -1;
-  std::string out, err;
-};
-
-inline std::string contents(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 inline void write(const fs::path& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 

@@ -1,61 +1,14 @@
 // The built programs of the digit network, run as a user runs them.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "end_to_end/tools.h"
 
 #include <array>
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 namespace kiln {
 namespace {
-
-namespace fs = std::filesystem;
-
-const std::string kTools = KILN_BINARY_DIR;
-
-struct Result {
-  int exit_code = -1;
-  std::string out, err;
-};
-
-std::string contents(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-class Tools : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "kiln-tools-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  std::string path(const std::string& name) const { return (folder_ / name).string(); }
-
-  Result run(const std::string& command) const {
-    const std::string line =
-        "cd " + folder_.string() + " && KILN_CACHE=cache " + kTools + "/" + command + " >out.txt 2>err.txt";
-    const int status = std::system(line.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, contents(folder_ / "out.txt"), contents(folder_ / "err.txt")};
-  }
-
-  /// A short training run in a folder of that name.
-  Result train(const std::string& name, const std::string& arguments) const {
-    return run("digits_train --digits 500 --epochs 2 --quiet --run-folder " + name + " " + arguments);
-  }
-
-  fs::path folder_;
-};
 
 TEST_F(Tools, SameSeedSameBitsForAnyNumberOfThreads) {
   for (const char* threads : {"1", "2", "3"}) {
@@ -263,6 +216,22 @@ TEST_F(Tools, AProfileHasEveryKernelAndTheSameBits) {
     if (event.at("cat") == "kernel") ++kernels[event.at("name")];
   }
   for (const auto& [name, count] : kernels) EXPECT_EQ(count, 3) << name;
+}
+
+// One network for each optimizer, whose state the check reads; and one without labels.
+TEST_F(Tools, EachOptimizersGradientPassesTheSelfTest) {
+  for (const char* graph : {"digits", "digits_deep", "branches", "autoencoder"}) {
+    const Result result = run(graph + std::string("_train --selftest --json"));
+    EXPECT_EQ(result.exit_code, 0) << graph << ": " << result.out << result.err;
+    std::istringstream lines(result.out);
+    std::string checks;
+    for (std::string line; std::getline(lines, line);) {
+      const nlohmann::json check = nlohmann::json::parse(line);
+      EXPECT_EQ(check.at("passed"), true) << graph << ": " << line;
+      checks += check.at("check").get<std::string>() + " ";
+    }
+    EXPECT_EQ(checks, "gradient determinism checkpoint ") << graph;
+  }
 }
 
 TEST_F(Tools, OverfitLearnsItsRowsByHeart) {

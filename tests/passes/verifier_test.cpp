@@ -75,6 +75,11 @@ TEST_F(ProgramRules, KernelsHaveRoots) {
   refused("conv2d.forward has no root or no anchor");
 }
 
+TEST_F(ProgramRules, KernelsHaveAnchors) {
+  kernel("conv2d.forward").anchors.clear();
+  refused("conv2d.forward has no root or no anchor");
+}
+
 TEST_F(ProgramRules, WhatAKernelReadsIsAmongItsLeaves) {
   kernel("conv2d.forward").leaves.erase(kernel("conv2d.forward").leaves.begin());
   refused("conv2d.forward reads node 0 (input), which is not among its leaves");
@@ -104,6 +109,16 @@ TEST_F(ProgramRules, NothingIsWrittenTwice) {
 TEST_F(ProgramRules, BuffersAreInsideTheArena) {
   train.placements[static_cast<size_t>(kernel("conv2d.forward").roots[0])].offset = train.arena_bytes;
   refused("lies outside the arena or is not aligned");
+}
+
+TEST_F(ProgramRules, BuffersBeginInTheArena) {
+  train.placements[static_cast<size_t>(kernel("conv2d.forward").roots[0])].offset = -64;
+  refused("lies outside the arena or is not aligned");
+}
+
+TEST_F(ProgramRules, WhatIsReadHasAPlace) {
+  train.placements[static_cast<size_t>(kernel("conv2d.forward").roots[0])].kind = Placement::Kind::expression;
+  refused("is read but has no place");
 }
 
 TEST_F(ProgramRules, BuffersAreAligned) {
@@ -181,6 +196,11 @@ TEST_F(ProgramRules, AnUpdateGoesToAParameterOfItsSize) {
   refused("is written to the state, but not to a parameter of its size");
 }
 
+TEST_F(ProgramRules, AnUpdateGoesToAParameter) {
+  train.placements[static_cast<size_t>(kernel("dense.weight_gradient").roots[0])].offset += 64;  // into its middle
+  refused("is written to the state, but not to a parameter of its size");
+}
+
 TEST_F(ProgramRules, AKernelDoesNotOverwriteWhatItMultiplies) {
   // As if the layer's kernel were updated while the input's gradient reads all of it.
   Kernel& reader = kernel("dense_1.input_gradient");
@@ -194,6 +214,11 @@ TEST_F(ProgramRules, AKernelDoesNotOverwriteWhatItMultiplies) {
 TEST_F(ProgramRules, ParametersAreInsideTheState) {
   model.state.bytes -= 64;
   refused("lies outside the state block or is not aligned");
+}
+
+TEST_F(ProgramRules, ParametersBeginInTheState) {
+  model.state.entries.at("dense/bias").offset = -64;
+  refused("dense/bias lies outside the state block or is not aligned");
 }
 
 TEST_F(ProgramRules, ParametersAreAligned) {
@@ -210,6 +235,17 @@ TEST_F(ProgramRules, PreparedKernelsReadParametersOnly) {
 TEST_F(CopyRules, ACopyFitsItsParameter) {
   ASSERT_FALSE(train.copies.empty());
   train.copies[0].bytes -= 4;
+  refused("does not fit a parameter");
+}
+
+TEST_F(CopyRules, ACopyGoesToAParameter) {
+  train.copies[0].state_offset += 4;
+  refused("does not fit a parameter");
+}
+
+TEST_F(CopyRules, ACopyIsOfAllThatItsParameterHolds) {
+  Type& type = train.graph.nodes[static_cast<size_t>(train.copies[0].from)].type;
+  type.shape.push_back(2);
   refused("does not fit a parameter");
 }
 

@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "fake_model.h"
+#include "runtime/data/errors.h"
 
 namespace kiln {
 namespace {
@@ -125,6 +126,39 @@ TEST_F(BatchesTest, RowsOfAnotherShapeAreRefused) {
   } catch (const DataError& error) {
     EXPECT_STREQ(error.what(), "other.csv: samples are 2x2x1, the graph's input 'image' is 4x4x1");
   }
+}
+
+TEST_F(BatchesTest, AGraphThatADataSetCannotFillIsRefused) {
+  const auto refusal = [&](std::vector<kiln_value> inputs) {
+    kiln_program program = *model_.train;
+    program.inputs = inputs.data();
+    program.input_count = static_cast<int32_t>(inputs.size());
+    const Executor executor(program, context_);
+    return data_error([&] { BatchLoader(executor, dataset_); });
+  };
+  kiln_value second = *image_;
+  second.name = "other";
+  EXPECT_EQ(refusal({*image_, *label_, second}),
+            "the graph has two inputs of one kind, 'image' and 'other'; a data set fills one");
+  EXPECT_EQ(refusal({*label_}), "the graph has no input of real numbers");
+  EXPECT_EQ(refusal({*image_}), "no error");  // an autoencoder has no label
+}
+
+TEST_F(BatchesTest, RowsWithoutLabelsLoadTheFirstClass) {
+  dataset_.labels.clear();
+  const int32_t rows[] = {7, 3};
+  executor_.integer(*label_)[1] = 9;
+  loader_.load(rows, 2);
+  for (int n = 0; n < 8; ++n) EXPECT_EQ(label(n), 0);
+}
+
+TEST_F(BatchesTest, ADistortionOfNothingLeavesTheRowAsItIs) {
+  const int32_t rows[] = {7};
+  loader_.load(rows, 1);
+  const std::vector<float> plain(executor_.real(*image_), executor_.real(*image_) + 16 * 8);
+  const Augmentation nothing;
+  loader_.load(rows, 1, &nothing, 1, 1);
+  EXPECT_EQ(plain, std::vector<float>(executor_.real(*image_), executor_.real(*image_) + 16 * 8));
 }
 
 TEST(ShuffledRows, AreAPermutationOfTheirRange) {

@@ -11,6 +11,7 @@
 
 #include "error.h"
 #include "fake_model.h"
+#include "text_predicates.h"
 
 namespace kiln {
 namespace {
@@ -235,6 +236,38 @@ TEST_F(CheckpointTest, AWriteThatFailsLeavesTheOldFile) {
   }
   EXPECT_GE(failures, 3);
   EXPECT_EQ(load_checkpoint(path_, model_).weights[0], 99);
+}
+
+TEST_F(CheckpointTest, AHeaderThatIsTooLongLosesTheStructureFirst) {
+  const TemporaryFolder folder;
+  DiskFileSystem files;
+  kiln_model model = small_model();
+  const std::string path = folder.file("x.kiln");
+  Checkpoint checkpoint;
+  checkpoint.weights.resize(model.weight_bytes);
+  model.structure = R"({"nodes": []})";
+  save_checkpoint(files, path, model, checkpoint);
+  EXPECT_TRUE(parse_kiln_file(read_file(path), path).header.contains("structure"));
+  const std::string huge = "[\"" + std::string(1 << 20, 'x') + "\"]";
+  model.structure = huge.c_str();
+  save_checkpoint(files, path, model, checkpoint);
+  EXPECT_FALSE(parse_kiln_file(read_file(path), path).header.contains("structure"));
+  load_checkpoint(path, model);
+  const std::string before = read_file(path);
+  checkpoint.progress = {{"note", std::string(1 << 20, 'x')}};
+  try {
+    save_checkpoint(files, path, model, checkpoint);
+    FAIL() << "no error";
+  } catch (const Failure& error) {
+    EXPECT_PRED2(matches, error.what(), path + ": the header would have [0-9]+ bytes, more than [0-9]+");
+  }
+  EXPECT_EQ(read_file(path), before);
+  EXPECT_THROW(checkpoint_bytes(model, checkpoint), Failure);
+  checkpoint.progress = nullptr;
+  EXPECT_EQ(checkpoint_bytes(model, checkpoint), [&] {
+    save_checkpoint(files, path, model, checkpoint);
+    return read_file(path);
+  }());
 }
 
 }  // namespace

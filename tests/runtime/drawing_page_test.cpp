@@ -77,8 +77,9 @@ TEST_F(DrawingPage, AnswersWithWhatThePredictorSaysOfTheImage) {
 }
 
 TEST_F(DrawingPage, RequestsThatMakeNoSenseAreRefused) {
-  for (const char* body : {"", "{", "[]", "{}", R"({"strokes": 1})", R"({"strokes": [1]})", R"({"strokes": [["a"]]})",
-                           R"({"strokes": [[0, 1e60]]})", R"({"strokes": [[0, -11]]})", "\xff\xfe"}) {
+  for (const char* body :
+       {"", "{", "[]", "{}", R"({"strokes": 1})", R"({"strokes": [1]})", R"({"strokes": [["a"]]})",
+        R"({"strokes": [[0, 1e60]]})", R"({"strokes": [[0, -11]]})", R"({"strokes": [[-11, 0]]})", "\xff\xfe"}) {
     const HttpReply reply = http(port_, "POST", "/predict", body);
     EXPECT_EQ(reply.status, 400) << body;
     EXPECT_FALSE(reply.body.empty());
@@ -119,6 +120,25 @@ TEST(ServeFlag, ServesUntilItIsInterrupted) {
                "Draw at http://127.0.0.1:[0-9]+/ \\(Ctrl-C ends it\\)\nStopped; 0 requests answered\n");
 }
 
+TEST(ServeFlag, SaysItsAddressAsItIsAsked) {
+  TemporaryFolder folder;
+  DiskFileSystem files;
+  Checkpoint checkpoint;
+  checkpoint.weights.resize(digits_model().weight_bytes);
+  save_checkpoint(files, folder.file("model.kiln"), digits_model(), checkpoint);
+  const auto printed = [&](const char* flag) {
+    std::ostringstream out, err;
+    EXPECT_EQ(
+        predict_command({"--model", folder.file("model.kiln"), "--serve", "0", flag}, digits_model(),
+                        {.out = out, .err = err, .files = files, .style = {}, .interrupted = [] { return true; }}),
+        0)
+        << err.str();
+    return out.str();
+  };
+  EXPECT_EQ(printed("--quiet"), "");
+  EXPECT_PRED2(matches, printed("--json"), "\\{\"url\":\"http://127.0.0.1:[0-9]+/\"\\}\n\\{\"requests\":0\\}\n");
+}
+
 TEST(ServeFlag, IsRefusedWhereNothingCanBeDrawn) {
   const auto refusal = [](const kiln_model& model) {
     AlignedMemory weights(model.state_bytes);
@@ -145,6 +165,37 @@ TEST(ServeFlag, IsRefusedWhereNothingCanBeDrawn) {
   kiln_model model = small_model();
   model.train = &train;
   EXPECT_EQ(refusal(model), needs + "small takes 4x2x2");
+
+  // A row of numbers, and a second input beside the image.
+  train.inputs = small_model().train->inputs;
+  kiln_value row = small_model().train->inputs[0];
+  row.rank = 1;
+  kiln_value numbers[] = {row, small_model().train->inputs[1]};
+  train.inputs = numbers;
+  EXPECT_EQ(refusal(model), needs + "small takes 4");
+  kiln_value two[] = {small_model().predict->inputs[0], small_model().predict->inputs[0]};
+  predict.inputs = two;
+  predict.input_count = 2;
+  model = small_model();
+  model.predict = &predict;
+  EXPECT_EQ(refusal(model), needs + "small takes 2 inputs");
+  predict = *small_model().predict;
+
+  // Scores instead of probabilities, some of them negative, or with another sum.
+  static float first = 0, others = 0;
+  one.step = [](void*, uint8_t* arena, uint8_t*, const kiln_scalars*) {
+    auto* values = reinterpret_cast<float*>(arena + small_model().predict_one->outputs[1].offset);
+    values[0] = first, values[1] = values[2] = others;
+  };
+  model = small_model();
+  model.predict_one = &one;
+  first = 2, others = -0.5F;
+  EXPECT_EQ(refusal(model), needs + "small gives 3 values with the sum 1 for 3 classes");
+  first = 1, others = 0.5F;
+  EXPECT_EQ(refusal(model), needs + "small gives 3 values with the sum 2 for 3 classes");
+  first = 0.5F, others = 0.25F;
+  EXPECT_EQ(refusal(model), "not refused");
+  one = *small_model().predict_one;
 
   // An output that is no distribution: the largest probability only.
   model = small_model();

@@ -2,8 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
+#include <sstream>
+#include <vector>
+
 #include "error.h"
 #include "fake_model.h"
+#include "file_system.h"
 
 namespace kiln {
 namespace {
@@ -59,13 +65,43 @@ TEST(Processor, HasWhatIsNoFeature) {
   for (const char* name : {"64", "linux", "tune_znver5", "no_asserts", ""}) EXPECT_TRUE(processor_has(name));
 }
 
+#if defined(__x86_64__)
+// Against another source than cpuid: the kernel's list of what the processor has.
+TEST(Processor, HasWhatTheSystemSaysOfIt) {
+  std::istringstream lines(read_file("/proc/cpuinfo"));
+  std::set<std::string> flags;
+  for (std::string line; flags.empty() && std::getline(lines, line);) {
+    if (!line.starts_with("flags")) continue;
+    std::istringstream words(line.substr(line.find(':') + 1));
+    for (std::string word; words >> word;) flags.insert(word);
+  }
+  const std::pair<const char*, std::vector<std::string>> features[] = {
+      {"sse41", {"sse4_2", "popcnt"}},
+      {"avx", {"avx"}},
+      {"f16c", {"avx", "f16c"}},
+      {"fma", {"fma"}},
+      {"avx2", {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe", "abm"}},
+      {"avx512", {"avx512f", "avx512cd"}},
+      {"avx512_skylake", {"avx512vl", "avx512bw", "avx512dq"}},
+      {"avx512_cannonlake", {"avx512ifma", "avx512vbmi"}},
+      {"avx512_zen4", {"avx512_vbmi2", "avx512_vnni", "avx512_bitalg", "avx512_vpopcntdq", "avx512_bf16", "gfni"}},
+  };
+  for (const auto& [feature, needed] : features) {
+    const bool all = std::all_of(needed.begin(), needed.end(), [&](const auto& flag) { return flags.contains(flag); });
+    EXPECT_EQ(processor_has(feature), all) << feature;
+  }
+  for (const char* same : {"avx512_zen5", "avx512_sapphirerapids"})
+    EXPECT_EQ(processor_has(same), processor_has("avx512_zen4")) << same;
+}
+#endif
+
 TEST(Processor, IsOfOneKind) { EXPECT_NE(processor_has("x86"), processor_has("arm")); }
 
 TEST(Processor, TablesOfAnotherVersionAreRefused) {
   kiln_model model = small_model();
   model.version = 9;
-  EXPECT_EQ(failure(model, has_all),
-            "the compiled graph small has tables of version 9, this program reads version 3; build again");
+  EXPECT_EQ(failure(model, has_all), "the compiled graph small has tables of version 9, this program reads version " +
+                                         std::to_string(KILN_MODEL_VERSION) + "; build again");
 }
 
 }  // namespace

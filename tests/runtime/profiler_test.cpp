@@ -117,6 +117,17 @@ TEST(Profile, TableSaysWhichRoofBinds) {
     EXPECT_PRED2(contains, table, line);
   }
   EXPECT_EQ(profile_table(Profile{}), "Profile: no step was run\n");
+  // One thread, one step, and a clock that saw no time pass: no infinities.
+  Profile least = two_kernels();
+  least.threads = least.steps = 1;
+  least.first_step_seconds = 0;
+  for (KernelTime& kernel : least.kernels) kernel.seconds = 0;
+  const std::string shortest = profile_table(least);
+  for (const char* line : {"batch 64, 1 thread: medians of 1 step\n", "now with 1 thread (f32",
+                           "add                   0.0   0.0%      0.0     0.0        0%  memory   graphs/a.cpp:4\n"}) {
+    EXPECT_PRED2(contains, shortest, line);
+  }
+  EXPECT_EQ(shortest.find("the first step ended"), std::string::npos);
 }
 
 TEST(Profile, JsonHasTheSameNumbers) {

@@ -136,6 +136,105 @@ TEST_F(ReportTest, TheFirstLayersWeightsArePictures) {
   EXPECT_EQ(data.at("layers").at("n3"), "dense");
 }
 
+/// The model with images of another shape, and a first layer whose weights have one.
+class OtherImages : public ReportTest {
+ protected:
+  nlohmann::json data_with(std::vector<int64_t> image, std::vector<int64_t> kernel, const std::string& structure) {
+    std::vector<kiln_value> inputs(model_.train->inputs, model_.train->inputs + 2);
+    inputs[0].shape = image.data();
+    inputs[0].rank = static_cast<int32_t>(image.size());
+    kiln_program train = *model_.train;
+    train.inputs = inputs.data();
+    std::vector<kiln_parameter> parameters(model_.parameters, model_.parameters + model_.parameter_count);
+    parameters[0].shape = kernel.data();
+    parameters[0].rank = static_cast<int32_t>(kernel.size());
+    parameters[0].count = 1;
+    for (const int64_t extent : kernel) parameters[0].count *= static_cast<uint64_t>(extent);
+    kiln_model model = model_;
+    model.train = model.evaluate = &train;
+    model.parameters = parameters.data();
+    model.structure = structure.c_str();
+    std::vector<uint8_t> weights(std::max<size_t>(model_.state_bytes, 4 * parameters[0].count));
+    return data_of(report_html(model, weights.data(), results_));
+  }
+  static std::string structure(const std::string& op, int reads) {
+    return R"({"nodes": [{"id": 0, "op": "input", "layer": "image", "inputs": []},
+                         {"id": 1, "op": "reshape", "layer": "reshape", "inputs": [0]},
+                         {"id": 2, "op": "relu", "layer": "relu", "inputs": [1]},
+                         {"id": 3, "op": "parameter", "layer": "first", "inputs": [], "attributes": {"name": "kernel"}},
+                         {"id": 4, "op": ")" +
+           op + R"(", "layer": "first", "inputs": [)" + std::to_string(reads) + R"(, 3]}]})";
+  }
+};
+
+TEST_F(OtherImages, AConvolutionsFiltersArePicturesOfTheirOwnSize) {
+  results_.evaluations.clear();
+  const auto filters = [&](std::vector<int64_t> kernel, const std::string& op, int reads) {
+    return data_with({4, 4, 3}, std::move(kernel), structure(op, reads)).at("filters");
+  };
+  const nlohmann::json colour = filters({100, 2, 5, 3}, "conv2d", 0);
+  EXPECT_EQ(colour.at("count"), 64);  // of more, the first are shown
+  EXPECT_EQ(colour.at("of"), 100);
+  EXPECT_EQ(colour.at("height"), 2);
+  EXPECT_EQ(colour.at("width"), 5);
+  EXPECT_EQ(colour.at("channels"), 3);
+  EXPECT_EQ(colour.at("largest"), 0);
+  EXPECT_EQ(colour.at("values"), [] {  // weights of nothing are the middle grey
+    std::string text;
+    for (int i = 0; i < 64 * 30; ++i) text += "80";
+    return text;
+  }());
+  EXPECT_EQ(filters({8, 2, 5, 1}, "conv2d", 1).at("count"), 8);  // a reshaped image is one
+  EXPECT_EQ(filters({5, 48}, "dense", 1).at("width"), 4);
+  EXPECT_TRUE(filters({8, 2, 5, 2}, "conv2d", 0).is_null());    // two channels are no colour
+  EXPECT_TRUE(filters({8, 2, 5, 1}, "conv2d", 2).is_null());    // reads what ReLU made
+  EXPECT_TRUE(filters({8, 2, 5, 1}, "max_pool", 0).is_null());  // has no weights
+  EXPECT_TRUE(filters({5, 47}, "dense", 1).is_null());          // not a weight a pixel
+  EXPECT_TRUE(filters({2, 70, 70, 3}, "conv2d", 0).is_null());  // too large to be shown
+  std::string other = structure("conv2d", 0);
+  other.replace(other.find("kernel"), 6, "absent");
+  EXPECT_TRUE(data_with({4, 4, 3}, {8, 2, 5, 1}, other).at("filters").is_null());
+}
+
+TEST_F(OtherImages, OnlyRowsThatLookLikeAnythingAreShown) {
+  const auto shown = [&](std::vector<int64_t> shape) {
+    const nlohmann::json data = data_with(std::move(shape), {3, 16}, structure("dense", 1));
+    const nlohmann::json& mistake = data.at("evaluations").at(0).at("mistakes").at(0);
+    EXPECT_EQ(mistake.contains("pixels"), !data.at("image").is_null());
+    return data.at("image");
+  };
+  EXPECT_EQ(shown({4, 4}), (nlohmann::json{{"height", 4}, {"width", 4}, {"channels", 1}}));
+  EXPECT_EQ(shown({64, 64, 3}).at("channels"), 3);
+  for (const std::vector<int64_t>& shape :
+       std::vector<std::vector<int64_t>>{{16}, {2, 2, 2, 2}, {4, 2, 2}, {1, 16, 1}, {16, 1, 1}, {64, 65, 3}})
+    EXPECT_TRUE(shown(shape).is_null()) << shape.size() << ", " << shape[0];
+}
+
+TEST_F(OtherImages, ReconstructionsAreShownWhereTheyAreImages) {
+  const Dataset rows = rows_of(dataset_, 0, 2);
+  Predictions predictions = {.rows = 2, .classes = 16, .probabilities = std::vector<float>(32, 2.0F), .labels = {}};
+  for (size_t i = 0; i < 16; ++i) predictions.probabilities[i] = static_cast<float>(rows.pixels[i]) / 255.0F;
+  predictions.probabilities[16] = -1;
+  results_.reconstructions = Reconstructions{"test", rows, predictions};
+  const nlohmann::json drawn = data_with({4, 4, 1}, {3, 16}, structure("dense", 1)).at("reconstructions");
+  EXPECT_EQ(drawn.at("images").size(), 2U);
+  const nlohmann::json &first = drawn.at("images")[0], &second = drawn.at("images")[1];
+  EXPECT_EQ(first.at("drawn"), first.at("pixels"));
+  EXPECT_NEAR(first.at("mean_squared_error").get<double>(), 0, 1e-12);    // f32 against f64
+  EXPECT_EQ(second.at("drawn").get<std::string>().substr(0, 4), "00ff");  // outside of 0 to 1 is black and white
+  EXPECT_GT(second.at("mean_squared_error"), 0.5);
+  EXPECT_TRUE(data_with({16}, {3, 16}, structure("dense", 1)).at("reconstructions").is_null());
+}
+
+TEST_F(ReportTest, OfManyClassesThereIsNoTable) {
+  Evaluation& evaluation = results_.evaluations[0];
+  evaluation.predictions.classes = 101;
+  evaluation.predictions.probabilities.assign(size_t{9} * 101, 0.0F);
+  const nlohmann::json data = data_of(report_html(model_, weights_.data(), results_)).at("evaluations").at(0);
+  EXPECT_FALSE(data.contains("confusion"));
+  EXPECT_EQ(data.at("correct"), 6);
+}
+
 TEST_F(ReportTest, PartsThatDoNotApplyAreLeftOut) {
   results_.evaluations.clear();
   results_.metrics.clear();

@@ -56,5 +56,36 @@ TEST(RunFolder, MetricsOfEpochsThatAreDoneAgainAreDropped) {
             "2,1.250,0.5,0.0625,1e-09\n");
 }
 
+TEST(RunFolder, APlaceWhereNothingCanBeCreatedIsAFailure) {
+  DiskFileSystem files;
+  try {
+    create_next_run_folder(files, "/proc/self", "toy");
+    FAIL() << "no error";
+  } catch (const Failure& failure) {
+    EXPECT_STREQ(failure.what(), "/proc/self/toy-1: cannot be created: No such file or directory");
+  }
+}
+
+TEST(RunFolder, PicturesThatTheModelHasNotAreNotWritten) {
+  TemporaryFolder folder;
+  DiskFileSystem files;
+  kiln_model model = small_model();
+  model.svg = nullptr;
+  model.gradient_svg = "";
+  RunFolder(files, folder.file("run")).write_pictures(model);
+  EXPECT_EQ(folder.names(), (std::vector<std::string>{"run/gradient.dot", "run/model.dot"}));
+}
+
+TEST(RunFolder, MetricsThatWereLostBeginAgain) {
+  TemporaryFolder folder;
+  DiskFileSystem files;
+  RunFolder run(files, folder.file("run"));
+  run.begin_metrics(5);  // of a state that was copied without its folder
+  EXPECT_EQ(run.metrics(), "");
+  run.append_metrics(6, 1, 0.5, {{"loss", 0.5}});
+  run.begin_metrics(9);  // more epochs than there are lines
+  EXPECT_EQ(run.metrics(), "epoch,seconds,learning_rate,loss\n6,1.000,0.5,0.5\n");
+}
+
 }  // namespace
 }  // namespace kiln

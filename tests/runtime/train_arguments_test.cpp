@@ -81,6 +81,21 @@ TEST(TrainArguments, ContradictionsAreNamed) {
   EXPECT_EQ(usage_error({"--train", "a.csv", "--digits", "100"}),
             "--train and --digits exclude each other: give one of them");
   EXPECT_EQ(usage_error({"--submission", "s.csv"}), "--submission needs --test FILE, the rows to predict");
+  EXPECT_EQ(usage_error({"--test-labels", "l.csv"}), "--test-labels needs --test FILE, the rows they belong to");
+  EXPECT_EQ(usage_error({"--resume", "last.kiln", "--export-digits", "x"}),
+            "--export-digits does not train: leave out --resume");
+  EXPECT_EQ(usage_error({"--resume", "last.kiln", "--load", "model.h5"}),
+            "--resume goes on with a run, --load begins a new one: give one of them");
+  EXPECT_EQ(usage_error({"--overfit", "64", "--augment", "shift=2"}),
+            "--overfit learns rows by heart: leave out --augment");
+  for (const char* flag : {"--resume", "--save", "--tensorboard"}) {
+    EXPECT_EQ(usage_error({"--ensemble", "2", flag, "x"}),
+              std::string("--ensemble trains several networks: leave out ") + flag);
+  }
+  EXPECT_EQ(usage_error({"--ensemble", "1", "--save", "x"}), "no error");
+  EXPECT_EQ(usage_error({"--ensemble", "2", "--seed", "2147483646"}),
+            "--seed 2147483646 leaves no seeds for --ensemble 2");
+  EXPECT_EQ(usage_error({"--ensemble", "2", "--seed", "2147483645"}), "no error");
   EXPECT_EQ(usage_error({"--epochs", "0"}), "--epochs: '0' is not a number from 1 to 1000000; see --help");
   EXPECT_EQ(usage_error({"--seed", "-1"}), "--seed: '-1' is not a number from 0 to 2147483647; see --help");
   EXPECT_EQ(usage_error({"--average", "nan"}), "--average: 'nan' is not a number from 0 to 0.999999; see --help");
@@ -108,6 +123,13 @@ TEST(TrainArguments, AResumedRunHasTheStatesOptions) {
   EXPECT_EQ(resumed_options(parse({"--resume", "last.kiln"}), saved), saved);
   EXPECT_EQ(resumed_options(parse({"--resume", "last.kiln", "--seed", "7", "--average", "0.99"}), saved), saved);
   EXPECT_EQ(resumed_options(parse({"--resume", "last.kiln", "--epochs", "9"}), saved).epochs, 9);
+  saved.schedule = "step";
+  EXPECT_EQ(resumed_options(parse({"--resume", "last.kiln", "--epochs", "9"}), saved).epochs, 9);
+  EXPECT_EQ(resumed_options(parse({"--resume", "last.kiln", "--on-nan", "skip"}), saved).on_nan, "skip");
+  // The same rows in another place; whether they are the same is seen when they are read.
+  saved.train = "here/train.csv";
+  EXPECT_EQ(resumed_options(parse({"--resume", "last.kiln", "--train", "there/train.csv"}), saved).train,
+            "there/train.csv");
 }
 
 TEST(TrainArguments, AStateFromBeforeAnOptionHasItsDefault) {
@@ -129,7 +151,21 @@ TEST(TrainArguments, AFlagThatContradictsTheStateIsAnError) {
       resume_error({"--resume", "last.kiln", "--average", "0.9"}, saved),
       "--average 0.9 contradicts the state last.kiln, which was made with no --average; leave the flag out or start a "
       "new run");
+  const auto contradiction = [](const std::string& given, const std::string& was) {
+    return given + " contradicts the state last.kiln, which was made with " + was +
+           "; leave the flag out or start a new run";
+  };
+  EXPECT_EQ(resume_error({"--resume", "last.kiln", "--augment", "shift=2"}, saved),
+            contradiction("--augment shift=2", "no --augment"));
+  EXPECT_EQ(resume_error({"--resume", "last.kiln", "--overfit", "9"}, saved),
+            contradiction("--overfit 9", "no --overfit"));
+  EXPECT_EQ(resume_error({"--resume", "last.kiln", "--restore-best"}, saved),
+            contradiction("--restore-best true", "no --restore-best"));
+  EXPECT_EQ(resume_error({"--resume", "last.kiln", "--train", "train.csv"}, saved),  // it learnt built-in digits
+            contradiction("--train train.csv", "no --train"));
   saved.schedule = "cosine";
+  EXPECT_EQ(resume_error({"--resume", "last.kiln", "--schedule", "step"}, saved),
+            contradiction("--schedule step", "--schedule cosine"));
   EXPECT_EQ(resume_error({"--resume", "last.kiln", "--epochs", "9"}, saved),
             "--epochs 9 contradicts the state last.kiln, which was made with --epochs 5; leave the flag out or start a "
             "new run");

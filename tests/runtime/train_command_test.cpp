@@ -1,8 +1,10 @@
 // <graph>_train and <graph>_predict from their flags to their files, with a small hand-written model.
 #include "train_command.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -25,6 +27,20 @@ struct Result {
 };
 
 bool never() { return false; }
+
+/// The process's working folder, as long as it lives.
+class WorkingFolder {
+ public:
+  explicit WorkingFolder(const std::string& path) : before_(std::filesystem::current_path()) {
+    std::filesystem::current_path(path);
+  }
+  ~WorkingFolder() { std::filesystem::current_path(before_); }
+  WorkingFolder(const WorkingFolder&) = delete;
+  WorkingFolder& operator=(const WorkingFolder&) = delete;
+
+ private:
+  std::filesystem::path before_;
+};
 
 class CommandTest : public testing::Test {
  protected:
@@ -82,7 +98,7 @@ class CommandTest : public testing::Test {
     return result;
   }
 
-  const kiln_model& model_ = small_model();
+  kiln_model model_ = small_model();
   TemporaryFolder folder_;
   std::string train_ = folder_.file("train.csv"), test_ = folder_.file("test.csv"),
               labels_ = folder_.file("labels.csv"), run_ = folder_.file("run");
@@ -312,6 +328,371 @@ TEST_F(CommandTest, AnInterruptedRunAndOneWithoutValidationLeaveAReportToo) {
   EXPECT_TRUE(report_data().at("evaluations").empty());
 }
 
+TEST_F(CommandTest, ARunWithoutAFolderOfItsOwnTakesTheNextFreeOne) {
+  const WorkingFolder here(folder_.path());
+  Result result = train({"--train", "train.csv", "--epochs", "1", "--save", "saved.kiln", "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_PRED2(contains, result.out, R"("run_folder":"runs/small-1")");
+  EXPECT_EQ(read_file("saved.kiln"), read_file("runs/small-1/model.kiln"));
+  // A state of another name is no run's own: going on from it is a run of its own.
+  std::filesystem::copy_file("runs/small-1/last.kiln", "kept.kiln");
+  result = train({"--resume", "kept.kiln", "--epochs", "2", "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_PRED2(contains, result.out, R"("run_folder":"runs/small-2")");
+  // last.kiln is, wherever one stands.
+  std::filesystem::copy_file("train.csv", "runs/small-1/train.csv");
+  const WorkingFolder inside("runs/small-1");
+  ASSERT_EQ(train({"--resume", "last.kiln", "--epochs", "2", "--quiet"}).code, 0);
+  EXPECT_EQ(read_file("last.kiln"), read_file("../small-2/last.kiln"));
+}
+
+TEST_F(CommandTest, AnEnsembleWithoutAFolderOfItsOwnTakesTheNextFreeOne) {
+  const WorkingFolder here(folder_.path());
+  const std::vector<std::string> flags = {"--train", "train.csv", "--test", "test.csv",   "--epochs",
+                                          "1",       "--threads", "1",      "--ensemble", "2"};
+  // Nothing is left of one that cannot begin.
+  Result result = train({"--train", "test.csv", "--ensemble", "2"});
+  EXPECT_EQ(result.code, 3);
+  EXPECT_FALSE(std::filesystem::exists("runs/small-1"));
+  int checks = 0;
+  result = train(flags, [&] { return ++checks > 20; });
+  EXPECT_EQ(result.code, 130);
+  EXPECT_PRED2(contains, result.out, "Network 1 of 2, seed 1\n");
+  EXPECT_PRED2(contains, result.out, "Network 2 of 2, seed 2\n");
+  EXPECT_PRED2(contains, result.out, "The ensemble goes on with the same flags and --run-folder runs/small-1\n");
+  std::vector<std::string> again = flags;
+  again.insert(again.end(), {"--run-folder", "runs/small-1"});
+  result = train(again);
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_PRED2(contains, result.out, "Submission: runs/small-1/submission.csv\n");
+  again.push_back("--quiet");
+  EXPECT_EQ(train(again).out, "");
+  // Rows to predict are no need.
+  result = train({"--train", "train.csv", "--epochs", "1", "--ensemble", "2", "--json"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  const auto last = nlohmann::json::parse(result.out.substr(result.out.rfind('\n', result.out.size() - 2) + 1));
+  EXPECT_EQ(last, (nlohmann::json{{"result", "ensemble"}, {"networks", 2}, {"run_folder", "runs/small-2"}}));
+}
+
+TEST_F(CommandTest, AnInterruptedEnsembleSaysNothingWhenQuiet) {
+  const Result result =
+      train({"--train", train_, "--ensemble", "2", "--run-folder", run_, "--quiet"}, [] { return true; });
+  EXPECT_EQ(result.code, 130);
+  EXPECT_EQ(result.out + result.err, "");
+}
+
+TEST_F(CommandTest, TheIntroductionSaysWhatIsMixedAndNothingOfWhatIsNotKnown) {
+  model_.precision = "mixed";
+  model_.summary = "";
+  model_.svg = "";
+  const Result result = train({"--train", train_, "--epochs", "1", "--run-folder", run_});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out.substr(0, result.out.find("Data:")),
+            "Precision: mixed; products of bf16, sums, weights and updates in f32\n");
+  EXPECT_EQ(result.out.find("model.svg"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(run_ + "/model.svg"));
+}
+
+TEST_F(CommandTest, SaysThatItStoppedEarly) {
+  // A rate at which nothing changes: no epoch is better than the first.
+  const Result result = train({"--train", train_, "--epochs", "9", "--early-stopping", "2", "--learning-rate", "1e-30",
+                               "--monitor", "val_accuracy", "--run-folder", run_});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_PRED2(contains, result.out, "\nStopped early: 2 epochs without a better val_accuracy\n");
+  EXPECT_PRED2(contains, result.out, ", 3 epochs, the best by val_accuracy (");
+}
+
+TEST_F(CommandTest, NotesOfALoadedFileAreToldOnce) {
+  DiskFileSystem files;
+  Checkpoint checkpoint;
+  checkpoint.weights.resize(model_.weight_bytes);
+  checkpoint.progress = {{"notes", {"its rate was lost", 7}}};
+  const std::string file = folder_.file("noted.kiln");
+  save_checkpoint(files, file, model_, checkpoint);
+  const std::vector<std::string> flags = {"--train", train_, "--epochs", "1", "--run-folder", run_, "--load", file};
+  EXPECT_EQ(train(flags).err, "small_train: note: " + file + ": its rate was lost\n");
+  std::filesystem::remove_all(run_);
+  std::vector<std::string> quiet = flags;
+  quiet.push_back("--quiet");
+  EXPECT_EQ(train(quiet).err, "");
+}
+
+TEST_F(CommandTest, LabelsOfAnotherTestAreRefused) {
+  const Result result = train({"--train", train_, "--test", train_, "--test-labels", labels_, "--run-folder", run_});
+  EXPECT_EQ(result.code, 3);
+  EXPECT_EQ(result.err, "small_train: error: " + labels_ + ": 30 labels for the 100 rows of " + train_ + "\n");
+  EXPECT_FALSE(std::filesystem::exists(run_));
+}
+
+TEST_F(CommandTest, LabelsThatAreNoClassesAreCountedButNotTabulated) {
+  DiskFileSystem files;
+  std::vector<int32_t> labels = read_labels(labels_);
+  labels[3] = 7;  // of three classes
+  write_submission(files, labels_, labels);
+  const Result result =
+      train({"--train", train_, "--test", test_, "--test-labels", labels_, "--epochs", "1", "--run-folder", run_});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_PRED2(contains, result.out, " of 30)\n");
+  ASSERT_EQ(report_data().at("evaluations").size(), 1U);
+  EXPECT_EQ(report_data().at("evaluations").at(0).at("name"), "validation");
+}
+
+TEST_F(CommandTest, AShortTrialShortensRowsAndTheirLabels) {
+  DiskFileSystem files;
+  const Result unlabelled = train({"--train", train_, "--test", test_, "--fast-dev-run", "--run-folder", run_});
+  EXPECT_EQ(unlabelled.code, 0) << unlabelled.err;
+  EXPECT_PRED2(contains, unlabelled.out, "Test: 12 rows of " + test_ + ", labels unknown\n");
+  const Result labelled = train({"--train", train_, "--test", train_, "--fast-dev-run", "--epochs", "2", "--run-folder",
+                                 folder_.file("labelled")});
+  EXPECT_PRED2(contains, labelled.out, "Epoch 2/2");
+  EXPECT_PRED2(contains, labelled.out, " of 12)\n");
+}
+
+TEST_F(CommandTest, CurvesAndDistributionsGoToTensorBoard) {
+  const std::string board = folder_.file("board");
+  ASSERT_EQ(train({"--train", train_, "--epochs", "2", "--run-folder", run_, "--tensorboard", board}).code, 0);
+  std::string events;
+  for (const std::string& name : folder_.names()) {
+    if (name.starts_with("board/events.out.tfevents.")) events += read_file(folder_.file(name));
+  }
+  const auto count = [&](const std::string& text) {
+    int found = 0;
+    for (size_t at = 0; (at = events.find(text, at)) != std::string::npos; ++at) ++found;
+    return found;
+  };
+  // A string of a protocol buffer has its length before it.
+  EXPECT_EQ(count("\x08val_loss"), 2);
+  EXPECT_EQ(count("\x0dlearning_rate"), 2);
+  EXPECT_EQ(count("\x06kernel"), 2);
+  EXPECT_EQ(count("\x04"
+                  "bias"),
+            2);
+  EXPECT_EQ(count("\x04mean"), 0);  // a statistic is no weight
+}
+
+TEST_F(CommandTest, TheSelfTestSaysEachChecksResult) {
+  Result result = train({"--selftest"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_PRED2(matches, result.out,
+               "gradient     passed .*\\([0-9.]+ s\\)\ndeterminism  passed .*\ncheckpoint   passed .*\n");
+  EXPECT_EQ(train({"--selftest", "--quiet"}).out, "");
+
+  kiln_program broken = *model_.train;
+  broken.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    static float calls = 0;
+    small_model().train->step(context, arena, state, scalars);
+    reinterpret_cast<float*>(state + small_model().parameters[2].offset)[0] += 1e-3F * ++calls;
+  };
+  model_.train = &broken;
+  result = train({"--selftest"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_PRED2(contains, result.out, "\ndeterminism  FAILED 4 steps have other bits");
+  EXPECT_EQ(result.err,
+            "small_train: error: the self-test failed on this processor: do not trust what is trained or predicted on "
+            "it\n");
+  result = train({"--selftest", "--json"});
+  EXPECT_EQ(result.code, 1);
+  std::istringstream lines(result.out);
+  std::vector<std::string> failed;
+  for (std::string line; std::getline(lines, line);) {
+    const nlohmann::json check = nlohmann::json::parse(line);
+    if (!check.at("passed")) failed.push_back(check.at("check"));
+  }
+  EXPECT_EQ(failed, (std::vector<std::string>{"determinism", "checkpoint"}));
+}
+
+/// The small model with classes but an output that has no value for each.
+class OtherOutput : public CommandTest {
+ protected:
+  OtherOutput() {
+    predict_.output_count = one_.output_count = 1;  // the largest probability alone
+    model_.predict = &predict_;
+    model_.predict_one = &one_;
+  }
+  kiln_program predict_ = *small_model().predict, one_ = *small_model().predict_one;
+};
+
+TEST_F(OtherOutput, IsWrittenAsItIsAndNotTakenForClasses) {
+  const Result trained = train({"--train", train_, "--test", train_, "--epochs", "1", "--run-folder", run_});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  EXPECT_EQ(trained.out.find("Test accuracy"), std::string::npos) << trained.out;
+  EXPECT_EQ(read_file(run_ + "/submission.csv").substr(0, 12), "ImageId,0\n1,");
+  EXPECT_TRUE(report_data().at("evaluations").empty());
+  const Result predicted = predict({"--model", run_ + "/model.kiln", "--test", train_, "--json"});
+  ASSERT_EQ(predicted.code, 0) << predicted.err;
+  EXPECT_FALSE(nlohmann::json::parse(predicted.out).contains("accuracy"));
+  const std::string refusal = ": graph small has no classes that labels could be compared with; leave it out\n";
+  EXPECT_EQ(predict({"--model", run_ + "/model.kiln", "--test", test_, "--labels", labels_}).err,
+            "small_predict: error: --labels" + refusal);
+  EXPECT_EQ(train({"--train", train_, "--test", test_, "--test-labels", labels_}).err,
+            "small_train: error: --test-labels" + refusal);
+}
+
+TEST_F(CommandTest, AGraphWithoutClassesClaimsNoAccuracy) {
+  kiln_program train_program = *model_.train, evaluate = *model_.evaluate;
+  train_program.input_count = evaluate.input_count = 1;  // no label
+  model_.train = &train_program;
+  model_.evaluate = &evaluate;
+  DiskFileSystem files;
+  Checkpoint checkpoint;
+  checkpoint.weights.resize(model_.weight_bytes);
+  save_checkpoint(files, folder_.file("model.kiln"), model_, checkpoint);
+  const Result result = predict({"--model", folder_.file("model.kiln"), "--test", train_});  // whose rows have labels
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_PRED2(matches, result.out, "100 rows of .* predicted in [0-9.]+s\n");
+}
+
+/// A validation that stops being finite after the first epoch's.
+class BadValidation : public CommandTest {
+ protected:
+  BadValidation() {
+    program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+      small_model().evaluate->step(context, arena, state, scalars);
+      if (++calls_ > good_calls_)
+        *reinterpret_cast<float*>(arena + small_model().evaluate->outputs[0].offset) = std::nanf("");
+    };
+    model_.evaluate = &program_;
+    calls_ = 0;
+  }
+  kiln_program program_ = *small_model().evaluate;
+  inline static int calls_ = 0, good_calls_ = 0;
+};
+
+TEST_F(BadValidation, SaysWhichStateIsTheLastGoodOne) {
+  const std::string error = "small_train: error: val_loss is nan after epoch ";
+  good_calls_ = 0;
+  Result result = train({"--train", train_, "--run-folder", folder_.file("none")});
+  EXPECT_EQ(result.code, 4);
+  EXPECT_PRED2(contains, result.err, error + "1; ");
+  EXPECT_TRUE(result.err.ends_with("; no state was saved\n")) << result.err;
+
+  calls_ = 0;
+  good_calls_ = 4;  // 20 rows in batches of 6
+  result = train({"--train", train_, "--epochs", "3", "--run-folder", run_});
+  EXPECT_PRED2(contains, result.err, error + "2; ");
+  EXPECT_TRUE(result.err.ends_with("; the last good state is " + run_ + "/last.kiln\n")) << result.err;
+
+  std::filesystem::copy_file(run_ + "/last.kiln", folder_.file("kept.kiln"));
+  calls_ = 4;
+  result = train({"--resume", folder_.file("kept.kiln"), "--run-folder", folder_.file("other")});
+  EXPECT_TRUE(result.err.ends_with("; the last good state is " + folder_.file("kept.kiln") + "\n")) << result.err;
+}
+
+TEST_F(CommandTest, AnInterruptionBehindTheLastStepIsTooLate) {
+  int calls = 0;
+  const Result result =
+      train({"--train", train_, "--epochs", "1", "--run-folder", run_}, [&] { return ++calls >= 14; });
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(std::filesystem::exists(run_ + "/model.kiln"));
+}
+
+TEST_F(CommandTest, AnEpochsFirstStepThatIsNotFiniteLeavesTheStateBeforeIt) {
+  kiln_program program = *model_.train;
+  program.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    small_model().train->step(context, arena, state, scalars);
+    if (scalars->step == 14) *reinterpret_cast<float*>(arena + small_model().train->outputs[0].offset) = std::nanf("");
+  };
+  model_.train = &program;
+  Result result = train({"--train", train_, "--epochs", "2", "--run-folder", run_});
+  EXPECT_EQ(result.code, 4);
+  EXPECT_TRUE(result.err.ends_with("; the state before that step is " + run_ + "/last.kiln\n")) << result.err;
+  // A batch that is left out is told of, unless quiet.
+  const std::string other = folder_.file("other");
+  const std::vector<std::string> flags = {"--train",  train_, "--epochs",     "2",
+                                          "--on-nan", "skip", "--run-folder", other};
+  const auto with = [&](const char* flag) {
+    std::filesystem::remove_all(other);
+    std::vector<std::string> arguments = flags;
+    arguments.emplace_back(flag);
+    const Result run = train(arguments);
+    EXPECT_EQ(run.code, 0);
+    return run.err;
+  };
+  EXPECT_PRED2(matches, with("--json"),
+               "small_train: note: loss is nan at step 1 of epoch 2.*; its batch is skipped\n");
+  EXPECT_EQ(with("--quiet"), "");
+}
+
+TEST_F(CommandTest, OnATerminalTheLineMovesWithTheSteps) {
+  std::ostringstream out, err;
+  DiskFileSystem files;
+  EXPECT_EQ(train_command({"--train", train_, "--epochs", "1", "--run-folder", run_}, model_,
+                          {.out = out,
+                           .err = err,
+                           .files = files,
+                           .style = {.terminal = true, .color = false, .columns = 100},
+                           .interrupted = never}),
+            0)
+      << err.str();
+  EXPECT_PRED2(contains, out.str(), "\r 1/14 ");
+  EXPECT_PRED2(contains, out.str(), "\r14/14 ");
+}
+
+TEST_F(CommandTest, TheHelpAndTheVersionAreNoRun) {
+  EXPECT_PRED2(contains, train({"--help"}).out, "--epochs");
+  EXPECT_PRED2(contains, train({"--version"}).out, "small_train ");
+  EXPECT_EQ(train({"--help"}).code, 0);
+  EXPECT_TRUE(run_names().empty());
+}
+
+TEST_F(CommandTest, AnEnsemblesSubmissionGoesWhereItIsAsked) {
+  const std::string submission = folder_.file("s.csv");
+  const Result result = train({"--train", train_, "--test", test_, "--epochs", "1", "--ensemble", "2", "--submission",
+                               submission, "--run-folder", run_});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(result.out.ends_with("Submission: " + submission + "\n")) << result.out;
+  EXPECT_EQ(read_labels(submission).size(), 30U);
+  EXPECT_FALSE(std::filesystem::exists(run_ + "/submission.csv"));
+}
+
+/// The small model as an autoencoder: no label, and an output as large as the image.
+class Drawing : public CommandTest {
+ protected:
+  Drawing() {
+    train_program_.input_count = evaluate_.input_count = 1;
+    model_.train = &train_program_;
+    model_.evaluate = &evaluate_;
+    drawn_ = {"drawn", KILN_F32, 1, 3, 0, model_.train->inputs[0].shape, small_model().predict->inputs[0].offset, 16};
+    predict_.outputs = &drawn_;  // the image as it went in
+    predict_.output_count = 1;
+    model_.predict = &predict_;
+    model_.predict_one = nullptr;
+  }
+  kiln_program train_program_ = *small_model().train, evaluate_ = *small_model().evaluate,
+               predict_ = *small_model().predict;
+  kiln_value drawn_{};
+};
+
+TEST_F(Drawing, LearnsFromRowsWithoutLabelsAndShowsWhatItDraws) {
+  const Result result = train({"--train", test_, "--epochs", "1", "--run-folder", run_});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const nlohmann::json validation = report_data().at("reconstructions");
+  EXPECT_EQ(validation.at("name"), "validation");
+  EXPECT_EQ(validation.at("images").size(), 6U);
+  EXPECT_EQ(validation.at("images")[0].at("drawn"), validation.at("images")[0].at("pixels"));
+  std::filesystem::remove_all(run_);
+  ASSERT_EQ(train({"--train", test_, "--test", train_, "--epochs", "1", "--run-folder", run_}).code, 0);
+  EXPECT_EQ(report_data().at("reconstructions").at("name"), "test");
+  EXPECT_EQ(report_data().at("reconstructions").at("images").size(), 24U);
+  EXPECT_TRUE(report_data().at("evaluations").empty());
+  std::filesystem::remove_all(run_);
+  ASSERT_EQ(train({"--train", test_, "--validation-split", "0", "--epochs", "1", "--run-folder", run_}).code, 0);
+  EXPECT_TRUE(report_data().at("reconstructions").is_null());
+}
+
+TEST_F(CommandTest, AFirstStepThatIsNotFiniteLeavesNoState) {
+  kiln_program program = *model_.train;
+  program.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    small_model().train->step(context, arena, state, scalars);
+    *reinterpret_cast<float*>(arena + small_model().train->outputs[0].offset) = std::nanf("");
+  };
+  model_.train = &program;
+  const Result result = train({"--train", train_, "--run-folder", run_});
+  EXPECT_EQ(result.code, 4);
+  EXPECT_TRUE(result.err.ends_with("; no state was saved\n")) << result.err;
+  EXPECT_FALSE(std::filesystem::exists(run_ + "/last.kiln"));
+}
+
 TEST_F(CommandTest, QuietSaysNothing) {
   const Result result = train({"--train", train_, "--epochs", "1", "--run-folder", run_, "--quiet"});
   EXPECT_EQ(result.code, 0);
@@ -490,6 +871,29 @@ TEST_F(CommandTest, PredictsTheSubmissionAgain) {
   }
 }
 
+TEST_F(CommandTest, PredictionsAsJsonAreOneObject) {
+  ASSERT_EQ(train({"--train", train_, "--epochs", "1", "--run-folder", run_}).code, 0);
+  const std::string model = run_ + "/model.kiln", out = folder_.file("out.csv"), all = folder_.file("all.csv");
+  const auto object = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--model", model, "--json"});
+    const Result result = predict(arguments);
+    EXPECT_EQ(result.code, 0) << result.err;
+    nlohmann::json json = nlohmann::json::parse(result.out);
+    EXPECT_GE(json.at("seconds"), 0);
+    json.erase("seconds");
+    return json;
+  };
+  EXPECT_EQ(object({"--test", test_}), (nlohmann::json{{"rows", 30}}));
+  const nlohmann::json judged = object({"--test", test_, "--labels", labels_, "--out", out, "--probabilities", all});
+  EXPECT_EQ(judged.at("submission"), out);
+  EXPECT_EQ(judged.at("probabilities"), all);
+  const std::vector<int32_t> labels = read_labels(labels_), said = read_labels(out);
+  EXPECT_NEAR(judged.at("accuracy").get<double>() * 30, static_cast<double>(count_correct(said, labels)), 1e-9);
+  const Result quiet = predict({"--model", model, "--test", test_, "--quiet"});
+  EXPECT_EQ(quiet.code, 0);
+  EXPECT_EQ(quiet.out + quiet.err, "");
+}
+
 TEST_F(CommandTest, PredictionsErrorsAreOneLine) {
   ASSERT_EQ(train({"--train", train_, "--epochs", "1", "--run-folder", run_}).code, 0);
   const std::string model = run_ + "/model.kiln", out = folder_.file("out.csv");
@@ -507,6 +911,8 @@ TEST_F(CommandTest, PredictionsErrorsAreOneLine) {
       "small_predict: error: --serve 8080:x is no [ADDRESS:]PORT; it looks like 8080, 0.0.0.0:8080 or [::1]:8080\n");
   EXPECT_EQ(result.code, 2);
   EXPECT_EQ(predict({"--model", model, "--serve", "0", "--test", test_}).code, 2);
+  EXPECT_EQ(predict({"--model", model, "--model", model, "--serve", "0"}).err,
+            "small_predict: error: --serve draws on one model: give --model once\n");
   result = predict({"--test", test_});
   EXPECT_EQ(result.code, 2);
   EXPECT_EQ(result.err, "small_predict: error: --model is required; see --help\n");
@@ -527,6 +933,67 @@ TEST(BuiltInDigits, TrainWithNoData) {
   EXPECT_PRED2(contains, out.str(), ": 192 to train on, the last 128 to validate on\n");
   EXPECT_PRED2(contains, out.str(), "Test: 96 rows of built-in digits that are not trained on, labels known\n");
   EXPECT_TRUE(std::filesystem::exists(run + "/submission.csv"));
+}
+
+TEST(BuiltInDigits, AreForGraphsOfTenClassesOrNone) {
+  std::ostringstream out;
+  DiskFileSystem files;
+  kiln_value inputs[] = {digits_model().train->inputs[0], digits_model().train->inputs[1]};
+  inputs[1].classes = 3;
+  kiln_program program = *digits_model().train;
+  program.inputs = inputs;
+  kiln_model model = digits_model();
+  model.train = model.evaluate = &program;
+  const auto error = [&] {
+    std::ostringstream err;
+    train_command({"--digits", "64", "--fast-dev-run", "--json", "--run-folder", "/proc/self"}, model,
+                  {.out = out, .err = err, .files = files, .style = {}, .interrupted = never});
+    return err.str();
+  };
+  EXPECT_EQ(error(),
+            "digits_train: error: --train FILE is missing: graph digits takes 28x28x1 images of 3 classes, and the "
+            "built-in digits are 28x28x1 images of 10\n");
+  program.input_count = 1;
+  EXPECT_EQ(error().find("--train FILE is missing"), std::string::npos);
+}
+
+TEST(BuiltInDigits, TakeFewerEpochsThanOtherRowsUnlessAsked) {
+  TemporaryFolder folder;
+  DiskFileSystem files;
+  const auto epochs = [&](std::vector<std::string> arguments) {
+    std::ostringstream out, err;
+    const std::string run = folder.file(std::to_string(arguments.size()));
+    arguments.insert(arguments.end(), {"--digits", "64", "--quiet", "--run-folder", run});
+    kiln_model model = digits_model();
+    model.epochs = 50;
+    EXPECT_EQ(
+        train_command(arguments, model, {.out = out, .err = err, .files = files, .style = {}, .interrupted = never}), 0)
+        << err.str();
+    return nlohmann::json::parse(read_file(run + "/arguments.json"))["options"]["epochs"].get<int>();
+  };
+  EXPECT_EQ(epochs({}), 10);
+  EXPECT_EQ(epochs({"--epochs", "12"}), 12);
+  EXPECT_EQ(epochs({"--overfit", "16", "--epochs", "2"}), 2);
+}
+
+TEST(BuiltInDigits, TheExportSaysWhatItWroteAsItIsAsked) {
+  TemporaryFolder folder;
+  DiskFileSystem files;
+  const std::string digits = folder.file("digits");
+  const auto exported = [&](std::vector<std::string> arguments) {
+    std::ostringstream out, err;
+    arguments.insert(arguments.end(), {"--digits", "128", "--export-digits", digits});
+    EXPECT_EQ(train_command(arguments, digits_model(),
+                            {.out = out, .err = err, .files = files, .style = {}, .interrupted = never}),
+              0)
+        << err.str();
+    return out.str();
+  };
+  EXPECT_EQ(exported({}),
+            fmt::format("{0}/train.csv: 128 rows\n{0}/test.csv, {0}/test_labels.csv: 4000 rows\n", digits));
+  EXPECT_EQ(nlohmann::json::parse(exported({"--json"})),
+            (nlohmann::json{{"folder", digits}, {"train_rows", 128}, {"test_rows", 4000}}));
+  EXPECT_EQ(exported({"--quiet"}), "");
 }
 
 TEST(BuiltInDigits, AreExportedAsFilesThatTrain) {

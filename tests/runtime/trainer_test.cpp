@@ -6,14 +6,18 @@
 
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <numeric>
+#include <span>
 #include <thread>
+#include <utility>
 
 #include "allocation_counter.h"
 #include "error.h"
 #include "fake_model.h"
 #include "predictor.h"
+#include "runtime/data/errors.h"
 #include "text_predicates.h"
 
 namespace kiln {
@@ -468,6 +472,59 @@ TEST_F(PoisonedTrainerTest, RollsBackWithHalfTheRate) {
   EXPECT_EQ(resumed.checkpoint().weights, healthy.checkpoint().weights);
 }
 
+TEST_F(PoisonedTrainerTest, LongEpochsGoBackAFewHundredStepsAtMost) {
+  dataset_ = learnable_rows(model_, 3000);  // 395 steps, the state before the 257th being kept
+  program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    small_model().train->step(context, arena, state, scalars);
+    if (scalars->step == 300 && scalars->learning_rate > 0.06F)
+      reinterpret_cast<float*>(state)[3] = std::numeric_limits<float>::infinity();
+  };
+  Trainer trainer(poisoned_, context_, options_with("rollback"), dataset_);
+  EXPECT_TRUE(trainer.run_epoch(go_on, note_));
+  ASSERT_EQ(notes_.size(), 1U);
+  // No kernel of the table does what the step did: none is blamed.
+  EXPECT_EQ(notes_[0],
+            "kernel holds values that are not finite at step 301 of epoch 1; back to step 257 with 0.5 of the learning "
+            "rate");
+}
+
+TEST_F(PoisonedTrainerTest, FindsWhatTheLastStepOfAnEpochSpoils) {
+  program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    small_model().train->step(context, arena, state, scalars);
+    if (scalars->step == 13) reinterpret_cast<float*>(state)[3] = std::numeric_limits<float>::infinity();
+  };
+  TrainingOptions all = options_with("skip");
+  all.average = 0.9;
+  Trainer trainer(poisoned_, context_, all, dataset_);
+  EXPECT_TRUE(trainer.run_epoch(go_on));  // nobody takes the note
+  Trainer healthy(model_, context_, all, dataset_);
+  EXPECT_FALSE(healthy.run_epoch([&] { return healthy.step() < 13; }));
+  EXPECT_EQ(trainer.checkpoint().weights, healthy.checkpoint().weights);
+  EXPECT_EQ(trainer.checkpoint().average, healthy.checkpoint().average);
+}
+
+TEST_F(PoisonedTrainerTest, RollsBackThoughNobodyTakesTheNote) {
+  Trainer trainer(poisoned_, context_, options_with("rollback"), dataset_);
+  EXPECT_TRUE(trainer.run_epoch(go_on));
+  EXPECT_EQ(trainer.checkpoint().progress.at("rate_factor"), 0.5);
+}
+
+TEST_F(PoisonedTrainerTest, AStepThatDoesNotRepeatIsTheProcessorsFault) {
+  static bool spoilt = false;
+  spoilt = false;
+  program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    small_model().train->step(context, arena, state, scalars);
+    if (!std::exchange(spoilt, true)) reinterpret_cast<float*>(state)[3] = std::numeric_limits<float>::infinity();
+  };
+  Trainer trainer(poisoned_, context_, options_with("skip"), dataset_);
+  try {
+    trainer.run_epoch(go_on, note_);
+    FAIL() << "no error";
+  } catch (const Failure& error) {
+    EXPECT_STREQ(error.what(), "a step was not finite, but is when repeated: the processor or memory is faulty");
+  }
+}
+
 TEST_F(PoisonedTrainerTest, DoesNotGoOnForEver) {
   Trainer trainer(model_, context_, options_with("skip"), dataset_);
   Checkpoint checkpoint = trainer.checkpoint();
@@ -508,6 +565,120 @@ TEST_F(TrainerTest, SmoothsOnlyLabelsThatItsLossLeavesOpen) {
   TrainingOptions all = options();
   all.label_smoothing = 0.1;
   EXPECT_THROW(Trainer(model_, context_, all, dataset_), UsageError);
+}
+
+TEST_F(TrainerTest, AStateWhosePartsDoNotFitIsRefused) {
+  TrainingOptions all = options();
+  all.average = 0.9;
+  all.restore_best = true;
+  Trainer trainer(model_, context_, all, dataset_);
+  trainer.run_epoch(go_on);
+  const Checkpoint whole = trainer.checkpoint();
+  const auto error_of = [&](const std::function<void(Checkpoint&)>& spoil) {
+    Checkpoint checkpoint = whole;
+    spoil(checkpoint);
+    return data_error([&] { Trainer(model_, context_, all, dataset_).restore(checkpoint, "x"); });
+  };
+  ASSERT_EQ(error_of([](Checkpoint&) {}), "no error");
+  const std::function<void(Checkpoint&)> spoils[] = {
+      [](Checkpoint& c) { c.weights.pop_back(); },
+      [](Checkpoint& c) { c.optimizer.push_back(0); },
+      [](Checkpoint& c) { c.optimizer.clear(); },
+      [](Checkpoint& c) { c.average.pop_back(); },
+      [](Checkpoint& c) { c.best.clear(); },
+      [](Checkpoint& c) { c.best.push_back(0); },
+      [](Checkpoint& c) { c.progress["epoch"] = -1; },
+      [](Checkpoint& c) { c.progress["step"] = -1; },
+      [](Checkpoint& c) { c.progress["step"] = 14; },  // an epoch has so many, counted from 0
+      [](Checkpoint& c) { c.progress["steps_before"] = -1; },
+      [](Checkpoint& c) { c.progress["sums"].push_back(0.5); },
+  };
+  for (const auto& spoil : spoils) {
+    EXPECT_EQ(error_of(spoil), "x: lacks a part of the state that its own options ask for")
+        << "spoil " << &spoil - spoils;
+  }
+  EXPECT_PRED2(contains, error_of([](Checkpoint& c) { c.progress.erase("rate"); }),
+               "x: the training progress in it cannot be read: ");
+}
+
+TEST_F(TrainerTest, AStateWithoutOptimizerComesBack) {
+  kiln_model plain = model_;  // whose optimizer keeps nothing
+  plain.parameter_count = 3;
+  plain.state_bytes = plain.weight_bytes;
+  Trainer first(plain, context_, options(), dataset_), second(plain, context_, options(), dataset_);
+  Checkpoint checkpoint = first.checkpoint();
+  EXPECT_TRUE(checkpoint.optimizer.empty());
+  checkpoint.weights[0] ^= 1;
+  second.restore(checkpoint, "x");
+  expect_same_state(second.checkpoint(), checkpoint);
+}
+
+TEST_F(TrainerTest, BeginsWithTheAverageAndTheOptimizerOfAnotherRun) {
+  TrainingOptions all = options();
+  all.average = 0.9;
+  Trainer trainer(model_, context_, all, dataset_);
+  trainer.run_epoch(go_on);
+  const Checkpoint state = trainer.checkpoint();
+  Trainer averaged(model_, context_, all, dataset_), plain(model_, context_, options(), dataset_);
+  averaged.begin_with(state, "x");
+  EXPECT_EQ(averaged.checkpoint().weights, state.average);
+  EXPECT_EQ(averaged.checkpoint().average, state.average);
+  EXPECT_EQ(averaged.checkpoint().optimizer, state.optimizer);
+  EXPECT_EQ(averaged.epoch(), 0);
+  EXPECT_EQ(averaged.checkpoint().progress.at("steps"), 14);  // for the optimizer, the steps go on
+  // Weights alone are a beginning, too; without the optimizer's state there is nothing to count steps for.
+  Checkpoint weights;
+  weights.weights = state.weights;
+  weights.progress = {{"steps", 14}};
+  plain.begin_with(weights, "x");
+  EXPECT_EQ(plain.checkpoint().weights, state.weights);
+  EXPECT_EQ(plain.checkpoint().optimizer, Trainer(model_, context_, options(), dataset_).checkpoint().optimizer);
+  EXPECT_EQ(plain.checkpoint().progress.at("steps"), 0);
+}
+
+TEST_F(TrainerTest, DoesNotBeginWithHalfAState) {
+  Trainer trainer(model_, context_, options(), dataset_);
+  const Checkpoint whole = trainer.checkpoint();
+  const auto error_of = [&](const std::function<void(Checkpoint&)>& spoil) {
+    Checkpoint checkpoint = whole;
+    spoil(checkpoint);
+    return data_error([&] { trainer.begin_with(checkpoint, "x"); });
+  };
+  EXPECT_EQ(error_of([](Checkpoint&) {}), "no error");
+  EXPECT_EQ(error_of([](Checkpoint& c) { c.weights.pop_back(); }), "x: lacks a part of the graph's state");
+  EXPECT_EQ(error_of([](Checkpoint& c) { c.optimizer.pop_back(); }), "x: lacks a part of the graph's state");
+  for (const nlohmann::json& steps :
+       {nlohmann::json("3"), nlohmann::json(1.5), nlohmann::json(-1), nlohmann::json(int64_t{2'000'000'001})})
+    EXPECT_EQ(error_of([&](Checkpoint& c) { c.progress["steps"] = steps; }), "x: its count of steps is none") << steps;
+}
+
+TEST_F(TrainerTest, AGraphWithoutTrainCannotBeTrained) {
+  kiln_model model = model_;
+  model.train = model.evaluate = nullptr;
+  try {
+    Trainer(model, context_, options(), dataset_);
+    FAIL() << "no error";
+  } catch (const UsageError& error) {
+    EXPECT_STREQ(error.what(), "graph small has no train(): there is nothing to train");
+  }
+}
+
+TEST_F(TrainerTest, AValidationThatIsNotFiniteEndsTheEpoch) {
+  kiln_program evaluate = *model_.evaluate;
+  evaluate.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    small_model().evaluate->step(context, arena, state, scalars);
+    *reinterpret_cast<float*>(arena + small_model().evaluate->outputs[1].offset) =
+        std::numeric_limits<float>::infinity();
+  };
+  kiln_model model = model_;
+  model.evaluate = &evaluate;
+  Trainer trainer(model, context_, options(), dataset_);
+  try {
+    trainer.run_epoch(go_on);
+    FAIL() << "no error";
+  } catch (const NonFiniteError& error) {
+    EXPECT_STREQ(error.what(), "val_accuracy is inf after epoch 1; a lower --learning-rate than 0.1 may help");
+  }
 }
 
 TEST_F(TrainerTest, MonitorsOnlyWhatItMeasures) {
@@ -601,6 +772,70 @@ TEST_F(TrainerTest, PredictsAnyNumberOfRows) {
       EXPECT_EQ(predictions.labels[static_cast<size_t>(n)], all.labels[static_cast<size_t>(n)])
           << "row " << n << " of " << rows;
     }
+  }
+}
+
+TEST_F(TrainerTest, ViewsAreDistortedByHalfAndAlwaysTheSame) {
+  const Views views = make_views(3, "rotation=10,shift=2,zoom=0.1,shear=5,elastic=4");
+  EXPECT_EQ(views.count, 3);
+  EXPECT_EQ(views.augmentation.rotation_degrees, 5);
+  EXPECT_EQ(views.augmentation.shift_pixels, 1);
+  EXPECT_EQ(views.augmentation.zoom, 0.05F);
+  EXPECT_EQ(views.augmentation.shear_degrees, 2.5F);
+  EXPECT_EQ(views.augmentation.elastic_pixels, 2);
+  EXPECT_EQ(make_views(0, "").count, 0);
+  EXPECT_THROW(make_views(1, ""), UsageError);
+
+  Trainer trainer(model_, context_, options(), dataset_);
+  finish(trainer);
+  const auto with = [&](const std::string& augmentation) {
+    return predict(model_, context_, trainer.final_weights(), dataset_, make_views(2, augmentation)).probabilities;
+  };
+  const std::vector<float> plain = predict(model_, context_, trainer.final_weights(), dataset_).probabilities;
+  const std::vector<float> same = with("shift=0"), shifted = with("shift=4");
+  for (size_t i = 0; i < plain.size(); ++i) EXPECT_NEAR(same[i], plain[i], 1e-6);  // a mean of three equal ones
+  EXPECT_EQ(shifted, with("shift=4"));
+  double apart = 0;
+  for (size_t i = 0; i < plain.size(); ++i) apart = std::max<double>(apart, std::abs(shifted[i] - plain[i]));
+  EXPECT_GT(apart, 0.01);
+}
+
+TEST_F(TrainerTest, WeightsThatAreDamagedPredictNothing) {
+  AlignedMemory weights(model_.state_bytes);
+  reinterpret_cast<float*>(weights.data())[0] = std::numeric_limits<float>::quiet_NaN();
+  try {
+    predict(model_, context_, weights.data(), dataset_);
+    FAIL() << "no error";
+  } catch (const NonFiniteError& error) {
+    EXPECT_STREQ(error.what(),
+                 "learnable rows, row 1: probability is not finite; the weights are damaged or from a failed training");
+  }
+  kiln_model batches_only = model_;
+  batches_only.predict_one = nullptr;
+  for (const kiln_model* model : {&model_, static_cast<const kiln_model*>(&batches_only)}) {
+    RowPredictor predictor(*model, context_, weights.data());
+    try {
+      predictor.predict(std::span(dataset_.pixels).first(16));
+      FAIL() << "no error";
+    } catch (const NonFiniteError& error) {
+      EXPECT_STREQ(error.what(), "probability is not finite; the weights are damaged or from a failed training");
+    }
+  }
+}
+
+TEST_F(TrainerTest, ARowByItselfIsPredictedAsInABatch) {
+  Trainer trainer(model_, context_, options(), dataset_);
+  finish(trainer);
+  kiln_model batches_only = model_;
+  batches_only.predict_one = nullptr;
+  RowPredictor one(model_, context_, trainer.final_weights()), batch(batches_only, context_, trainer.final_weights());
+  const Predictions all = predict(model_, context_, trainer.final_weights(), dataset_);
+  for (const size_t row : {0, 57}) {
+    const auto pixels = std::span(dataset_.pixels).subspan(row * 16, 16);
+    const std::vector<float> expected(all.probabilities.begin() + static_cast<std::ptrdiff_t>(row * 3),
+                                      all.probabilities.begin() + static_cast<std::ptrdiff_t>(row * 3 + 3));
+    EXPECT_EQ(one.predict(pixels), expected);
+    EXPECT_EQ(batch.predict(pixels), expected);
   }
 }
 

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include "codegen/kernel_bitcode.h"
 #include "codegen/target.h"
 #include "driver/pipeline.h"
 #include "dsl/graph.h"
+#include "processor.h"
 
 namespace kiln {
 namespace {
@@ -52,11 +54,47 @@ void expect_refused(const std::vector<Model>& wanted, const std::vector<Model>& 
 
 TEST(SelfCheck, RefusesAKernelThatComputesSomethingElse) {
   // The same kernels and buffers, but an elu with another slope: as if the compiler had got it wrong.
-  expect_refused(models(1), models(0.5), fmt::format("{}:16: kernel conv2d.forward of train, compiled for ", __FILE__));
+  expect_refused(models(1), models(0.5), fmt::format("{}:18: kernel conv2d.forward of train, compiled for ", __FILE__));
 }
 
 TEST(SelfCheck, RefusesAnOptimizerThatComputesSomethingElse) {
   expect_refused(models(1), models(1, "host", rmsprop({.rho = 0.8})), " of train, compiled for ");
+}
+
+// Its reference rounds what the kernels round, bf16 weights of single rows included.
+TEST(SelfCheck, AcceptsMixedPrecisionThatIsRight) {
+  if (!processor_has("avx512_zen4")) GTEST_SKIP() << "NOT TESTED: this processor has no bf16";
+  Graph g{"mixed"};
+  Tensor x = relu(conv2d(g.input("image", {10, 10, 4}), {.filters = 16}));
+  x = relu(dense(flatten(x), {.units = 1024}));
+  const Tensor p = softmax(dense(x, {.units = 10}));
+  g.output("probability", p);
+  g.train({.loss = categorical_cross_entropy(p, g.label("class", 10)),
+           .optimizer = sgd(),
+           .batch = 16,
+           .precision = Precision::mixed});
+  std::vector<Model> models = {build_model(g)};
+  models[0].target = kernel_targets("host").front();
+  size_t rounded = 0;
+  for (const Program& program : models[0].programs) {
+    for (const Kernel& kernel : program.kernels) {
+      for (const Knob& knob : kernel_knobs(program, kernel, models[0].target))
+        rounded += knob.name == "products" && knob.value == "bf16";
+    }
+  }
+  EXPECT_GT(rounded, 5U);
+  const std::string object = compile_object(models, {}).bytes;
+  EXPECT_GT(check_object(models, object).kernels, 0U);
+  // An unrounded reference is another one.
+  for (Program& program : models[0].programs) program.precision = Precision::f32;
+  EXPECT_THROW(check_object(models, object), InternalError);
+}
+
+TEST(SelfCheck, DoesNotRunWhatCallsASanitizer) {
+  const std::vector<Model> instrumented = models(1, "host-asan");
+  const ObjectCheck check = check_object(instrumented, compile_object(instrumented, {}).bytes);
+  EXPECT_EQ(check.kernels, 0U);
+  EXPECT_EQ(check.unchecked, std::vector<std::string>{instrumented[0].target});
 }
 
 TEST(SelfCheck, SaysWhatItCannotRun) {

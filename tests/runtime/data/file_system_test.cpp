@@ -244,5 +244,24 @@ TEST_F(FileSystemTest, APipeIsReadToItsEnd) {
   EXPECT_TRUE(read == contents) << read.size();
 }
 
+TEST(FileSystem, WhatTheDiskRefusesIsItsErrorNumber) {
+  DiskFileSystem files;
+  size_t written = 1;
+  EXPECT_EQ(files.write(-1, "x", 1, written), EBADF);
+  EXPECT_EQ(written, 0U);
+  EXPECT_EQ(files.sync(-1), EBADF);
+  const TemporaryFolder folder;
+  EXPECT_EQ(files.sync_folder(folder.file("missing")), ENOENT);
+}
+
+TEST(FileSystem, AReadThatFailsIsAnErrorOfTheData) {
+  try {
+    read_file("/proc/self/mem");  // opens, but has nothing at address 0
+    FAIL() << "no error";
+  } catch (const DataError& error) {
+    EXPECT_STREQ(error.what(), "/proc/self/mem: cannot be read: Input/output error");
+  }
+}
+
 }  // namespace
 }  // namespace kiln
