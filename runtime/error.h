@@ -1,5 +1,6 @@
 #pragma once
 
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -37,5 +38,22 @@ struct DataError : Error {
 struct NonFiniteError : Error {
   explicit NonFiniteError(const std::string& message) : Error(ExitCode::non_finite, message) {}
 };
+
+/// What the work returns; or, of what it throws, the exit code that belongs to it, after `report` was given the
+/// message.
+template <class Work, class Report>
+int guarded(const Work& work, const Report& report) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    report(error.what());
+    return error.exit_code();
+  } catch (const std::bad_alloc&) {
+    report("not enough memory");
+  } catch (const std::exception& error) {
+    report(error.what());
+  }
+  return static_cast<int>(ExitCode::failure);
+}
 
 }  // namespace kiln

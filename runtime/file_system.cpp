@@ -25,17 +25,6 @@ std::string folder_of(const std::string& path) {
   throw Failure(fmt::format("{}: {}: {}", path, what, std::strerror(error)));
 }
 
-/// Writes all of `data`, however many calls that takes.
-int write_all(FileSystem& files, int file, std::string_view data) {
-  while (!data.empty()) {
-    size_t written = 0;
-    if (const int error = files.write(file, data.data(), data.size(), written); error != 0) return error;
-    if (written == 0) return EIO;
-    data.remove_prefix(written);
-  }
-  return 0;
-}
-
 }  // namespace
 
 int DiskFileSystem::open_new(const std::string& path, int& file) {
@@ -77,6 +66,16 @@ int DiskFileSystem::create_folders(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   return error.value();
+}
+
+int write_all(FileSystem& files, int file, std::string_view data) {
+  while (!data.empty()) {
+    size_t written = 0;
+    if (const int error = files.write(file, data.data(), data.size(), written); error != 0) return error;
+    if (written == 0) return EIO;
+    data.remove_prefix(written);
+  }
+  return 0;
 }
 
 void write_atomically(FileSystem& files, const std::string& path, std::span<const std::string_view> pieces) {

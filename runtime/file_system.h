@@ -37,6 +37,9 @@ class DiskFileSystem : public FileSystem {
   int create_folders(const std::string& path) override;
 };
 
+/// Writes all of `data`, however many calls that takes; returns 0 or an errno value.
+int write_all(FileSystem& files, int file, std::string_view data);
+
 /// Replaces `path` by the concatenated pieces, or leaves it as it was: a temporary file in the same folder is written,
 /// synced and renamed. Throws Failure "path: what: reason".
 void write_atomically(FileSystem& files, const std::string& path, std::span<const std::string_view> pieces);

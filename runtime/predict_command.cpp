@@ -109,14 +109,14 @@ int serve(const PredictArguments& arguments, const kiln_model& model, Context& c
   const Interrupt interrupt;
   const auto ready = [&](const std::string& url) {
     if (arguments.json)
-      environment.out << nlohmann::json{{"url", url}}.dump() << std::endl;
+      print_json(environment.out, nlohmann::json{{"url", url}});
     else if (!arguments.quiet)
       environment.out << fmt::format("Draw at {} (Ctrl-C ends it)\n", url) << std::flush;
   };
   const int64_t answered =
       serve_drawing_page(model, context, weights, parse_http_address(arguments.serve), ready, environment.interrupted);
   if (arguments.json)
-    environment.out << nlohmann::json{{"requests", answered}}.dump() << std::endl;
+    print_json(environment.out, nlohmann::json{{"requests", answered}});
   else if (!arguments.quiet)
     environment.out << fmt::format("Stopped; {} requests answered\n", answered) << std::flush;
   return 0;
@@ -166,7 +166,7 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
       if (!labels.empty()) result["accuracy"] = accuracy;
       if (!parsed->out.empty()) result["submission"] = parsed->out;
       if (!parsed->probabilities.empty()) result["probabilities"] = parsed->probabilities;
-      environment.out << result.dump() << std::endl;
+      print_json(environment.out, result);
     } else if (!parsed->quiet) {
       environment.out << fmt::format("{} rows of {} predicted in {}\n", dataset.rows, dataset.origin,
                                      format_duration(seconds));

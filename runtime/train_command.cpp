@@ -120,8 +120,8 @@ int export_digits(const TrainArguments& arguments, const kiln_model& model, cons
   write_csv(environment.files, folder + "/test.csv", test, false);
   write_submission(environment.files, folder + "/test_labels.csv", test.labels);
   if (arguments.json) {
-    environment.out << nlohmann::json{{"folder", folder}, {"train_rows", train.rows}, {"test_rows", test.rows}}.dump()
-                    << std::endl;
+    print_json(environment.out,
+               nlohmann::json{{"folder", folder}, {"train_rows", train.rows}, {"test_rows", test.rows}});
   } else if (!arguments.quiet) {
     environment.out << fmt::format("{0}/train.csv: {1} rows\n{0}/test.csv, {0}/test_labels.csv: {2} rows\n", folder,
                                    train.rows, test.rows)
@@ -135,12 +135,10 @@ int run_self_test(const TrainArguments& arguments, const kiln_model& model, cons
       self_test(model, environment.files, std::filesystem::temp_directory_path().string(),
                 thread_count(arguments.threads), [&](const SelfTestResult& result) {
                   if (arguments.json) {
-                    environment.out << nlohmann::ordered_json{{"check", result.name},
-                                                              {"passed", result.passed},
-                                                              {"detail", result.detail},
-                                                              {"seconds", result.seconds}}
-                                           .dump()
-                                    << std::endl;
+                    print_json(environment.out, nlohmann::ordered_json{{"check", result.name},
+                                                                       {"passed", result.passed},
+                                                                       {"detail", result.detail},
+                                                                       {"seconds", result.seconds}});
                   } else if (!arguments.quiet) {
                     environment.out << fmt::format("{:12} {:6} {} ({:.1f} s)\n", result.name,
                                                    result.passed ? "passed" : "FAILED", result.detail, result.seconds)
@@ -220,11 +218,12 @@ class TrainingRun {
     if (loaded) trainer.begin_with(*loaded, arguments_.load);
     resumed.reset();
     loaded.reset();
+    const std::string about = arguments_text(trainer, dataset);
     if (talk_) print_introduction(trainer, dataset, test);
 
     if (path.empty()) path = create_next_run_folder(environment_.files, "runs", model_.name);
     RunFolder folder(environment_.files, path);
-    folder.write("arguments.json", arguments_json(trainer, dataset).dump(2) + "\n");
+    folder.write("arguments.json", about);
     folder.write_pictures(model_);
     folder.begin_metrics(trainer.epoch());
     std::optional<Profiler> profiler;
@@ -303,6 +302,15 @@ class TrainingRun {
             {"precision", model_.precision},
             {"version", KILN_VERSION},
             {"data", {{"rows", dataset.rows}, {"origin", dataset.origin}}}};
+  }
+
+  /// Of arguments.json; states and the report keep the same words.
+  std::string arguments_text(const Trainer& trainer, const Dataset& dataset) const {
+    try {
+      return arguments_json(trainer, dataset).dump(2) + "\n";
+    } catch (const nlohmann::json::exception&) {
+      throw UsageError("an argument is not UTF-8, but states and reports keep them as JSON, which has nothing else");
+    }
   }
 
   // False when interrupted, the state being saved.
@@ -393,17 +401,15 @@ class TrainingRun {
                                    {"seconds", seconds},
                                    {"learning_rate", trainer.rate()}};
     for (const auto& [name, value] : trainer.values()) json[name] = value;
-    environment_.out << json.dump() << std::endl;
+    print_json(environment_.out, json);
   }
 
   void print_interruption(const Trainer& trainer, const std::string& last) const {
     if (arguments_.json) {
-      environment_.out << nlohmann::ordered_json{{"result", "interrupted"},
-                                                 {"epochs", trainer.epoch()},
-                                                 {"step", trainer.step()},
-                                                 {"state", last}}
-                              .dump()
-                       << std::endl;
+      print_json(
+          environment_.out,
+          nlohmann::ordered_json{
+              {"result", "interrupted"}, {"epochs", trainer.epoch()}, {"step", trainer.step()}, {"state", last}});
     } else if (talk_) {
       environment_.out << fmt::format("Interrupted after {} and {} steps. Go on with: {}_train --resume {}\n",
                                       epochs_text(trainer.epoch()), trainer.step(), model_.name, last)
@@ -497,7 +503,7 @@ class TrainingRun {
     result["model"] = arguments_.save.empty() ? folder.file("model.kiln") : arguments_.save;
     if (test.rows)
       result["submission"] = arguments_.submission.empty() ? folder.file("submission.csv") : arguments_.submission;
-    if (arguments_.json) environment_.out << result.dump() << std::endl;
+    if (arguments_.json) print_json(environment_.out, result);
     if (!talk_) return predictions;
     text += fmt::format("Time: {} in all, {}", format_duration(seconds), epochs_text(trainer.epoch()));
     if (trainer.best_epoch() > 0) {
@@ -525,7 +531,7 @@ class TrainingRun {
     Profile profile = profiler.profile(roofline);
     const nlohmann::ordered_json json = profile_json(profile);
     folder.write("profile.json", json.dump(2) + "\n");
-    if (arguments_.json) environment_.out << nlohmann::ordered_json{{"profile", json}}.dump() << std::endl;
+    if (arguments_.json) print_json(environment_.out, nlohmann::ordered_json{{"profile", json}});
     if (talk_) environment_.out << profile_table(profile) << std::flush;
     return profile;
   }
@@ -596,7 +602,7 @@ ExitCode train_ensemble(const std::vector<std::string>& command, const TrainArgu
     text += fmt::format("Submission: {}\n", submission);
   }
   result["run_folder"] = base;
-  if (arguments.json) environment.out << result.dump() << std::endl;
+  if (arguments.json) print_json(environment.out, result);
   if (talk) environment.out << text << std::flush;
   return ExitCode::done;
 }

@@ -420,6 +420,27 @@ TEST_F(CommandTest, BadInputIsToldBeforeAnythingIsWritten) {
   EXPECT_EQ(folder_.names(), before);
 }
 
+TEST_F(CommandTest, TextThatJsonCannotKeepIsRefusedBeforeAnythingIsWritten) {
+  const std::string odd = folder_.file("caf\xe9.csv");
+  std::filesystem::copy_file(train_, odd);
+  const std::string flags = folder_.file("flags.toml");
+  std::ofstream(flags) << "train = \"" << odd << "\"\n";
+  const std::string error =
+      "small_train: error: an argument is not UTF-8, but states and reports keep them as JSON, which has nothing "
+      "else\n";
+  EXPECT_EQ(train({"--train", odd, "--run-folder", run_}).err, error);
+  EXPECT_EQ(train({"--config", flags, "--run-folder", run_}).err, error);
+  EXPECT_FALSE(std::filesystem::exists(run_));
+}
+
+TEST_F(CommandTest, APredictionOfAFileWhoseNameIsNoUtf8IsToldAsJson) {
+  ASSERT_EQ(train({"--train", train_, "--epochs", "1", "--run-folder", run_}).code, 0);
+  const std::string odd = folder_.file("caf\xe9.csv");
+  const Result result = predict({"--model", run_ + "/model.kiln", "--test", test_, "--out", odd, "--json"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(nlohmann::json::parse(result.out).at("submission"), folder_.file("caf\xef\xbf\xbd.csv"));
+}
+
 TEST_F(CommandTest, ARunIsNotOverwritten) {
   ASSERT_EQ(train({"--train", train_, "--epochs", "1", "--run-folder", run_}).code, 0);
   const std::string state = read_file(run_ + "/last.kiln");
