@@ -20,7 +20,7 @@ struct Evaluation {
   const Dataset& dataset;
   int64_t first_row;                // of the data set, that these rows begin with
   std::span<const int32_t> labels;  // theirs
-  Predictions predictions;
+  const Predictions& predictions;
 };
 
 /// Rows and what a model without classes, whose output has the input's size, makes of them: an autoencoder's.
