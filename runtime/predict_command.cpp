@@ -92,12 +92,13 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
       ->option_text("SPEC");
   app.add_option("--seed", result.seed, "Accepted like the trainer's; prediction draws no random numbers")
       ->option_text("N");
-  app.add_flag("--quiet", result.quiet, "Print nothing but errors");
+  app.add_flag("--quiet", result.quiet, "Print nothing but errors, not even with --json");
   app.add_flag("--json", result.json, "Print the result as one JSON object, nothing else");
   if (const std::optional<std::string> text = parse_flags(app, arguments)) {
     out << *text;
     return std::nullopt;
   }
+  if (result.quiet) result.json = false;
   if (result.test.empty() && result.serve.empty())
     throw UsageError("give --test FILE, the rows to predict, or --serve PORT, for a page to draw on; see --help");
   return result;

@@ -283,7 +283,7 @@ int main(int argc, char** argv) {
                  "faster to the schedule file, for later builds to use")
       ->check(CLI::PositiveNumber);
   app.add_option("--seed", options.seed, "Accepted like the trainer's; compiling draws no random numbers");
-  app.add_flag("--quiet", options.quiet, "Print errors only");
+  app.add_flag("--quiet", options.quiet, "Print errors only, not even with --json");
   app.add_flag("--json", options.json, "Print one JSON object when done");
   add_config_file(app);
   app.set_version_flag("--version", compiler_version());
@@ -297,6 +297,7 @@ int main(int argc, char** argv) {
       std::cout << *text;
       return 0;
     }
+    if (options.quiet) options.json = false;
     try {
       return compile(options);
     } catch (const UserError& error) {  // with its place in the graph file, and that line

@@ -313,7 +313,13 @@ TEST_F(CommandTest, AnInterruptedRunAndOneWithoutValidationLeaveAReportToo) {
 }
 
 TEST_F(CommandTest, QuietSaysNothing) {
-  const Result result = train({"--train", train_, "--epochs", "1", "--run-folder", run_, "--quiet"});
+  Result result = train({"--train", train_, "--epochs", "1", "--run-folder", run_, "--quiet"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out + result.err, "");
+  result = train({"--resume", run_ + "/last.kiln", "--epochs", "2", "--profile", "--quiet", "--json"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out + result.err, "");
+  result = predict({"--model", run_ + "/model.kiln", "--test", test_, "--json", "--quiet"});
   EXPECT_EQ(result.code, 0);
   EXPECT_EQ(result.out + result.err, "");
 }
