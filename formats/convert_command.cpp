@@ -39,8 +39,8 @@ constexpr const char* kExamples = R"(Examples:
   kiln_convert model.kiln model.onnx                   the prediction, with its weights, for any ONNX runtime
   kiln_convert model.onnx net.cpp                      an ONNX model's network as a graph file of Kiln's
 
-Formats go by the ending: .kiln, .h5 or .hdf5, .keras, .safetensors, .onnx; - is standard input or output, in Kiln's
-format unless --to says otherwise.
+Formats go by the ending: .kiln, .h5 or .hdf5, .keras, .safetensors, .onnx, and .cpp for a graph file; - is standard
+input or output, in Kiln's format. --to FORMAT goes before OUTPUT's ending.
 
 Exit codes: 0 done, 1 failure, 2 usage error or a graph that the format cannot express, 3 bad file.)";
 
@@ -48,8 +48,8 @@ struct ConvertArguments {
   std::string input, output, like, to, name, loss;
 };
 
-std::string format_of(const std::string& path, const std::string& otherwise) {
-  if (path == "-") return otherwise;
+std::string format_of(const std::string& path) {
+  if (path == "-") return "kiln";
   const std::string end = std::filesystem::path(path).extension().string();
   if (end == ".hdf5") return "h5";
   for (const char* format : {"kiln", "h5", "keras", "safetensors", "onnx"}) {
@@ -114,7 +114,8 @@ std::optional<ConvertArguments> parse(const std::vector<std::string>& arguments,
   app.add_option("output", result.output, "The file to write, or -")->option_text("OUTPUT")->required();
   app.add_option("--like", result.like, "A .kiln file of the same network: what another tool's file is read as")
       ->option_text("FILE");
-  app.add_option("--to", result.to, "The format to write where OUTPUT is -: kiln, h5, keras, safetensors, onnx or cpp")
+  app.add_option("--to", result.to,
+                 "The format to write, whatever OUTPUT's ending: kiln, h5, keras, safetensors, onnx or cpp")
       ->option_text("FORMAT")
       ->check(CLI::IsMember({"kiln", "h5", "hdf5", "keras", "safetensors", "onnx", "cpp"}));
   app.add_option("--name", result.name, "Of a graph file: the graph's name (default: the file's)")->option_text("NAME");
@@ -159,10 +160,10 @@ int convert_command(const std::vector<std::string>& arguments, const CommandEnvi
     const std::optional<ConvertArguments> parsed = parse(arguments, environment.out);
     if (!parsed) return 0;
     Conversion c;
-    c.from = format_of(parsed->input, "kiln");
-    c.to = std::filesystem::path(parsed->output).extension() == ".cpp"
-               ? "cpp"
-               : format_of(parsed->output, parsed->to.empty() ? "kiln" : parsed->to);
+    c.from = format_of(parsed->input);
+    c.to = !parsed->to.empty()                                           ? parsed->to
+           : std::filesystem::path(parsed->output).extension() == ".cpp" ? "cpp"
+                                                                         : format_of(parsed->output);
     if (c.to == "hdf5") c.to = "h5";
     c.origin = parsed->input == "-" ? "standard input" : parsed->input;
     c.like_origin = parsed->like == "-" ? "standard input" : parsed->like;
@@ -176,7 +177,7 @@ int convert_command(const std::vector<std::string>& arguments, const CommandEnvi
         throw UsageError(
             fmt::format("the graph cannot be called '{}', which is no name in C++; give it one with --name", c.name));
     } else if (!parsed->name.empty() || !parsed->loss.empty()) {
-      throw UsageError("--name and --loss are of a graph file, OUTPUT.cpp");
+      throw UsageError("--name and --loss are of a graph file: OUTPUT.cpp, or --to cpp");
     } else if (c.from != "kiln" && parsed->like.empty()) {
       throw UsageError(
           fmt::format("{}: --like FILE.kiln is missing, a file of the network that this one is of", c.origin));
