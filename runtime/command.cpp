@@ -14,10 +14,7 @@
 namespace kiln {
 
 int run_command(const std::string& name, std::ostream& err, const std::function<int()>& work) {
-  return guarded(work, [&](std::string message) {
-    std::replace(message.begin(), message.end(), '\n', ' ');  // one line, whatever it quotes
-    err << name << ": error: " << message << std::endl;
-  });
+  return guarded(work, [&](const std::string& message) { err << name << ": error: " << message << std::endl; });
 }
 
 std::function<std::string(const std::string&)> number_from(double low, double high) {

@@ -96,7 +96,7 @@ class TrainingRun {
     for (const nlohmann::json& note : notes) {
       if (!arguments_.quiet && note.is_string())
         environment_.err << fmt::format("{}_train: note: {}: {}\n", model_.name, arguments_.load,
-                                        note.get<std::string>());
+                                        one_line(note.get<std::string>()));
     }
   }
 

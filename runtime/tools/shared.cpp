@@ -33,10 +33,10 @@ namespace {
 /// The exit code of the work, or of what it throws, whose message is copied as far as it fits.
 template <class Work>
 int told(char* message, size_t message_size, Work work) {
-  const auto report = [&](const char* text) {
+  const auto report = [&](const std::string& text) {
     if (message == nullptr || message_size == 0) return;
-    const size_t length = std::min(std::strlen(text), message_size - 1);
-    std::memcpy(message, text, length);
+    const size_t length = std::min(text.size(), message_size - 1);
+    std::memcpy(message, text.data(), length);
     message[length] = 0;
   };
   return kiln::guarded(

@@ -324,6 +324,20 @@ TEST_F(CommandTest, QuietSaysNothing) {
   EXPECT_EQ(result.out + result.err, "");
 }
 
+TEST_F(CommandTest, WhatAFileHoldsReachesTheTerminalAsPlainText) {
+  kiln_model odd = model_;
+  odd.name = "a\x1b[2J\r\n\x7f\xc2\x9b caf\xc3\xa9";
+  Checkpoint checkpoint;
+  checkpoint.weights.resize(odd.weight_bytes);
+  checkpoint.progress = nlohmann::json::object();
+  DiskFileSystem files;
+  const std::string path = folder_.file("odd.kiln");
+  save_checkpoint(files, path, odd, checkpoint);
+  EXPECT_EQ(
+      predict({"--model", path, "--test", test_}).err,
+      "small_predict: error: " + path + ": belongs to the graph 'a?[2J? ??? caf\xc3\xa9', this program is 'small'\n");
+}
+
 TEST_F(CommandTest, AnInterruptedRunGoesOnBitForBit) {
   const std::vector<std::string> options = {"--train", train_,           "--epochs",   "3",     "--average",
                                             "0.9",     "--restore-best", "--schedule", "cosine"};
