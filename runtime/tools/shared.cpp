@@ -1,4 +1,6 @@
 // The functions of kiln_predictor.h. No exception leaves them.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <span>
@@ -70,6 +72,7 @@ int64_t kiln_predictor_output_size(const kiln_predictor* predictor) {
 int kiln_predictor_run(kiln_predictor* predictor, const uint8_t* rows, int64_t count, float* outputs, char* message,
                        size_t message_size) {
   return told(message, message_size, [&] {
+    if (count < 0) throw kiln::UsageError(fmt::format("{} rows cannot be predicted", count));
     const int64_t input_size = kiln_predictor_input_size(predictor);
     if (count <= std::max<int64_t>(1, kiln::rows_one_by_one(predictor->model))) {
       for (int64_t i = 0; i < count; ++i) {

@@ -61,6 +61,24 @@ TEST_F(SharedLibrary, PredictsFromPython) {
   EXPECT_NE(output().find("RuntimeError: missing.kiln: "), std::string::npos) << output();
 }
 
+TEST_F(SharedLibrary, ANegativeCountIsAnError) {
+  std::ofstream(folder_.path("count.c")) << R"(
+#include <stdio.h>
+#include "kiln_predictor.h"
+int main(void) {
+  char message[100] = "";
+  struct kiln_predictor* predictor = kiln_predictor_open("run/model.kiln", 1, message, sizeof message);
+  int code = kiln_predictor_run(predictor, NULL, -1, NULL, message, sizeof message);
+  printf("%d %s, %d\n", code, message, kiln_predictor_run(predictor, NULL, 0, NULL, NULL, 0));
+  kiln_predictor_close(predictor);
+})";
+  ASSERT_EQ(run("cc -I " + kSource + "/runtime count.c " + kTools + "/libdigits.so -Wl,-rpath," + kTools + " -o count"),
+            0)
+      << output();
+  ASSERT_EQ(run("./count"), 0) << output();
+  EXPECT_EQ(output(), "2 -1 rows cannot be predicted, 0\n");
+}
+
 TEST_F(SharedLibrary, HasNoSymbolsButItsOwn) {
   ASSERT_EQ(run("nm -D --defined-only " + kTools + "/libdigits.so"), 0) << output();
   std::istringstream lines(output());
