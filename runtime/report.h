@@ -38,6 +38,7 @@ struct RunResults {
   std::string metrics;     // metrics.csv
   std::string monitor;     // what says which epoch is best
   int64_t best_epoch = 0;  // 0: none
+  int64_t kept_epoch = 0;  // the one that the weights are of
   double seconds = 0;
   std::string weights_checksum;
   std::vector<Evaluation> evaluations;  // none where the model does not tell classes apart

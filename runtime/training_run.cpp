@@ -274,6 +274,7 @@ class TrainingRun {
     results.metrics = folder.metrics();
     results.monitor = trainer.options().monitor;
     results.best_epoch = trainer.best_epoch();
+    results.kept_epoch = trainer.final_epoch();
     results.seconds = seconds_since(start_);
     results.weights_checksum = weights_checksum(trainer.model(trainer.final_weights()));
     folder.write("report.html", report_html(model_, trainer.final_weights(), results));

@@ -338,6 +338,21 @@ TEST_F(CommandTest, WhatAFileHoldsReachesTheTerminalAsPlainText) {
       "small_predict: error: " + path + ": belongs to the graph 'a?[2J? ??? caf\xc3\xa9', this program is 'small'\n");
 }
 
+TEST_F(CommandTest, AReportIsOfTheEpochWhoseWeightsAreKept) {
+  const std::vector<std::string> arguments = {
+      "--train", train_,    "--epochs",         "30", "--monitor", "val_accuracy", "--run-folder",
+      run_,      "--quiet", "--early-stopping", "2"};
+  ASSERT_EQ(train(arguments).code, 0);
+  nlohmann::json data = report_data();
+  const int best = data.at("best_epoch");
+  EXPECT_EQ(data.at("kept_epoch"), best + 2);
+  std::filesystem::remove_all(run_);
+  std::vector<std::string> best_only = arguments;
+  best_only.push_back("--restore-best");
+  ASSERT_EQ(train(best_only).code, 0);
+  EXPECT_EQ(report_data().at("kept_epoch"), best);
+}
+
 TEST_F(CommandTest, AnInterruptedRunGoesOnBitForBit) {
   const std::vector<std::string> options = {"--train", train_,           "--epochs",   "3",     "--average",
                                             "0.9",     "--restore-best", "--schedule", "cosine"};
