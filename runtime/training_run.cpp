@@ -77,7 +77,13 @@ class TrainingRun {
       profiler.emplace(*model_.train, context_.pool.threads(), arguments_.profile == "trace", start_);
       trainer.profile(&*profiler);
     }
-    const bool complete = train(trainer, folder);
+    bool complete = false;
+    try {
+      complete = train(trainer, folder);
+    } catch (const NonFiniteError&) {
+      if (profiler) finish_profile(*profiler, folder);
+      throw;
+    }
     trainer.profile(nullptr);
     std::optional<Profile> profile;
     if (profiler) profile = finish_profile(*profiler, folder);

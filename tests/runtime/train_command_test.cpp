@@ -265,6 +265,13 @@ TEST_F(CommandTest, AProfiledRunSaysWhereTheTimeWent) {
   EXPECT_EQ(result.code, 130);
   EXPECT_EQ(result.out, "");
   EXPECT_EQ(nlohmann::json::parse(read_file(run_ + "/profile.json")).at("steps"), 1);
+
+  // And those that end with values that are not finite.
+  std::filesystem::remove_all(run_);
+  result = train({"--train", train_, "--run-folder", run_, "--learning-rate", "1e30", "--profile"});
+  EXPECT_EQ(result.code, 4);
+  EXPECT_PRED2(contains, result.out, "Kernels of the program train, batch 6,");
+  EXPECT_GT(nlohmann::json::parse(read_file(run_ + "/profile.json")).at("steps"), 0);
 }
 
 TEST_F(CommandTest, ARunLeavesAReportWithTheNumbersThatItPrinted) {
