@@ -45,6 +45,9 @@ int write_all(FileSystem& files, int file, std::string_view data);
 void write_atomically(FileSystem& files, const std::string& path, std::span<const std::string_view> pieces);
 void write_atomically(FileSystem& files, const std::string& path, std::string_view contents);
 
+/// Removes such temporary files of processes that were killed: those in this folder whose process is no more.
+void remove_leftovers(FileSystem& files, const std::string& folder);
+
 /// Appends to a file, creating it; throws Failure.
 void append(FileSystem& files, const std::string& path, std::string_view contents);
 
