@@ -116,6 +116,22 @@ TEST_F(InstalledTree, TheTutorialIsTrue) {
   EXPECT_TRUE(fs::exists(home / "empty/submission.csv"));
 }
 
+/// Kiln as a folder of the project, as far as CMake goes: to compile the compiler once more would take minutes.
+TEST_F(InstalledTree, KilnMayBeAFolderOfTheProject) {
+  ASSERT_EQ(run(std::string(KILN_CMAKE) +
+                " -G Ninja -DCMAKE_MAKE_PROGRAM=" KILN_NINJA " -DKILN_SOURCE=" KILN_SOURCE_DIR " -S " + at("outside") +
+                " -B " + at("inside")),
+            0)
+      << output();
+  const std::string rules = contents(at("inside/build.ninja"));
+  EXPECT_NE(rules.find("build logistic_predict:"), std::string::npos);
+  // Kiln's own graphs and tests are not for it to build, nor its package to install.
+  EXPECT_EQ(rules.find("digits_train"), std::string::npos);
+  EXPECT_FALSE(fs::exists(at("inside/kiln/tests")));
+  EXPECT_EQ(contents(at("inside/kiln/cmake_install.cmake")).find("KilnConfig"), std::string::npos);
+  EXPECT_NE(contents(at("inside/cmake_install.cmake")).find("/kiln_predictor.h"), std::string::npos);
+}
+
 TEST_F(InstalledTree, LocationsAreRelativeToTheProject) {
   const std::string object = contents(at("build/logistic/logistic.o"));
   EXPECT_NE(object.find("logistic.cpp"), std::string::npos);
