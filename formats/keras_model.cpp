@@ -496,6 +496,10 @@ KerasModel to_keras(const KilnFile& file, const std::string& origin) {
   model.compile = network.compile;
   model.optimizer = network.optimizer;
   const json& progress = file.checkpoint.progress;
+  // What the graph file leaves open is as the network was trained.
+  json& loss = model.compile.at("loss").at("config");
+  if (loss.value("label_smoothing", 1.0) == 0)
+    loss["label_smoothing"] = progress.value("options", json::object()).value("label_smoothing", 0.0);
   const double rate = progress.value("learning_rate", network.optimizer.at("config").at("learning_rate").get<double>());
   model.optimizer["config"]["learning_rate"] = rate;
   const auto variables = optimizer_variables(trainable, optimizer_state(network.optimizer));

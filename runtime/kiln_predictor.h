@@ -11,7 +11,8 @@ extern "C" {
 #endif
 
 /* One model with its memory and threads. Calls of one predictor must not overlap; several predictors may work at once.
- */
+ * In a forked child, one that was idle at the fork works on the calling thread alone, with the same results; for threads
+ * open another there. */
 struct kiln_predictor;
 
 /* Loads a trained model, runs/<graph>-<n>/model.kiln, to predict with `threads` threads (0: all cores). On failure the

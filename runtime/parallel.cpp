@@ -1,5 +1,7 @@
 #include "parallel.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -30,6 +32,13 @@ void pause() {
 #else
   std::this_thread::yield();
 #endif
+}
+
+/// How many forks this process came out of: a forked child has none of its parent's workers.
+std::atomic<uint64_t> forks{0};
+void count_forks() {
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { ++forks; });
+  static_cast<void>(registered);
 }
 
 thread_local bool inside_task = false;
@@ -89,10 +98,14 @@ struct ThreadPool::State {
   std::atomic<int> sleeping{0};
   std::atomic<bool> caller_sleeps{false};
   std::mutex callers;  // loops of different calling threads take turns
+  const uint64_t made_in = forks.load();
+
+  bool forked() const { return forks.load(std::memory_order_relaxed) != made_in; }
   uint64_t generation = 0;
 };
 
 ThreadPool::ThreadPool(int threads) : state_(new State(std::max(threads, 1))) {
+  count_forks();
   try {
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
   } catch (const std::exception& error) {  // the system has a limit: those that run are not to be left behind
@@ -106,6 +119,11 @@ ThreadPool::ThreadPool(int threads) : state_(new State(std::max(threads, 1))) {
 ThreadPool::~ThreadPool() { end_workers(); }
 
 void ThreadPool::end_workers() {
+  if (state_->forked()) {  // they are the parent's; nor can what they wait for be taken apart here
+    static_cast<void>(state_.release());
+    static_cast<void>(new std::vector<std::thread>(std::move(workers_)));
+    return;
+  }
   {
     const std::lock_guard lock(state_->mutex);
     state_->stop = true;
@@ -155,7 +173,7 @@ void ThreadPool::work(int worker) {
 
 int ThreadPool::run(Task task, void* context, int begin, int count, uint8_t* closure) {
   if (count <= 0) return 0;
-  if (count == 1 || workers_.empty() || inside_task || static_cast<uint64_t>(count) > kIndexMask) {
+  if (count == 1 || workers_.empty() || inside_task || state_->forked() || static_cast<uint64_t>(count) > kIndexMask) {
     int result = 0;
     for (int i = begin; i < begin + count; ++i) {
       if (const int r = task(context, i, closure); r != 0) result = r;

@@ -27,7 +27,8 @@ class ThreadPool {
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   /// Runs task(context, i, closure) for i in [begin, begin + count) and returns when all are done. A call from within a
-  /// task runs inline. Returns the last non-zero result of a task, else 0.
+  /// task runs inline, and so does one in a forked child, which has no workers (no call must be in progress at the
+  /// fork). Returns the last non-zero result of a task, else 0.
   int run(Task task, void* context, int begin, int count, uint8_t* closure);
 
   /// The same for any callable of one int.

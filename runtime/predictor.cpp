@@ -91,7 +91,7 @@ Predictions predict(const kiln_model& model, Context& context, uint8_t* weights,
       const auto counter =
           static_cast<uint64_t>(view) * static_cast<uint64_t>(dataset.rows) + static_cast<uint64_t>(first);
       caller.loader.load(rows.data(), count, view == 0 ? nullptr : &views.augmentation, kViewSeed, counter);
-      caller.executor.run(weights, {.learning_rate = 0, .step = 0, .seed = 0, .count = count});
+      caller.executor.run(weights, {.learning_rate = 0, .step = 0, .seed = 0, .count = count, .label_smoothing = 0});
       const float* values = caller.executor.real(output);
       const float share = 1 / static_cast<float>(views.count + 1);
       for (int64_t n = 0; n < count; ++n) {
@@ -137,7 +137,7 @@ std::vector<float> RowPredictor::predict(std::span<const uint8_t> pixels) {
   row_.pixels.assign(pixels.begin(), pixels.end());
   const int32_t row = 0;
   loader_.load(&row, 1);
-  executor_.run(weights_, {.learning_rate = 0, .step = 0, .seed = 0, .count = 1});
+  executor_.run(weights_, {.learning_rate = 0, .step = 0, .seed = 0, .count = 1, .label_smoothing = 0});
   std::vector<float> values(output_.count);
   for (size_t i = 0; i < values.size(); ++i)
     values[i] = executor_.real(output_)[i * static_cast<size_t>(executor_.program().lanes)];

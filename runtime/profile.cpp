@@ -36,7 +36,7 @@ std::string profile_table(const Profile& profile) {
       profile.steps == 1 ? "" : "s", "kernel", width, "us/step", "share", "GFLOP/s", "GB/s", "roofline", "bound by",
       "line");
   const double total = kernel_seconds(profile);
-  KernelTime sum = {.name = "total", .place = "", .seconds = total, .flops = 0, .bytes = 0};
+  KernelTime sum = {.name = "total", .place = "", .schedule = "", .seconds = total, .flops = 0, .bytes = 0};
   double least = 0;
   for (const KernelTime& kernel : profile.kernels) {
     text += fmt::format("{:<{}} {:>10.1f} {:>5.1f}% {:>8.1f} {:>7.1f} {:>8.0f}%  {:<8} {}\n", kernel.name, width,
@@ -72,6 +72,7 @@ nlohmann::ordered_json profile_json(const Profile& profile) {
   for (const KernelTime& kernel : profile.kernels) {
     kernels.push_back({{"name", kernel.name},
                        {"line", kernel.place},
+                       {"schedule", kernel.schedule},
                        {"seconds", kernel.seconds},
                        {"share", ratio(kernel.seconds, total)},
                        {"flops", kernel.flops},

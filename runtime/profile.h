@@ -12,7 +12,7 @@ namespace kiln {
 
 /// One kernel's part of a step: `seconds` measured, operations and bytes at a full batch as the compiler counted them.
 struct KernelTime {
-  std::string name, place;  // "conv2d_1.forward", "graphs/digits.cpp:14"
+  std::string name, place, schedule;  // "conv2d_1.forward", "graphs/digits.cpp:14", "recipe=rows tile=6"
   double seconds = 0, flops = 0, bytes = 0;
 };
 

@@ -96,6 +96,7 @@ Profile Profiler::profile(const Roofline& roofline) const {
     const kiln_kernel& kernel = program_.kernels[k];
     result.kernels.push_back({.name = kernel.name,
                               .place = fmt::format("{}:{}", kernel.file, kernel.line),
+                              .schedule = kernel.schedule,
                               .seconds = median(seconds_[static_cast<size_t>(k)], counts_[static_cast<size_t>(k)]),
                               .flops = kernel.flops,
                               .bytes = kernel.bytes});

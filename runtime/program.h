@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-#define KILN_MODEL_VERSION 3
+#define KILN_MODEL_VERSION 4
 
 enum kiln_element { KILN_F32 = 0, KILN_I32 = 1 };
 enum kiln_initializer { KILN_CONSTANT = 0, KILN_UNIFORM = 1, KILN_NORMAL = 2 };
@@ -47,6 +47,7 @@ struct kiln_scalars {
   int32_t seed;
   int32_t count; /* rows of this batch that hold data, 1..batch; the lanes behind are ignored, but must hold what data
                     could be, so that what is computed of them is finite: repeat a row */
+  float label_smoothing; /* of the losses that leave it open: 0 for none */
 };
 
 /* `context` is handed to the runtime's kiln_parallel_for, kiln_allocate and kiln_release. */
@@ -57,6 +58,7 @@ struct kiln_kernel {
   const char* file; /* of the graph, and the line the kernel came from */
   int32_t line;
   int32_t reserved;
+  const char* schedule; /* "recipe=rows tile=6", in the words of --schedule */
   double flops; /* at a full batch, a multiply-add counted as two, padding's zeros included */
   double bytes; /* read and written, each buffer once */
   kiln_function run;
@@ -95,6 +97,7 @@ struct kiln_model {
   float learning_rate, validation_split;  /* the graph file's defaults */
   int32_t epochs;
   int32_t clips_gradients; /* 1: what the optimizer gets may be smaller than the gradient */
+  int32_t smooths_labels;  /* 1: the loss reads kiln_scalars' label_smoothing */
   const char* optimizer;   /* "rmsprop" */
   const char* summary;     /* the layer table, UTF-8 */
   const char* summary_json;

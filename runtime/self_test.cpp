@@ -63,8 +63,9 @@ class FirstStep {
   double loss(const AlignedMemory& state, float learning_rate) {
     std::memcpy(after_.data(), state.data(), model_.state_bytes);
     loader_.load(rows_.data(), static_cast<int>(rows_.size()));
-    executor_.run(after_.data(),
-                  {.learning_rate = learning_rate, .step = 0, .seed = kSeed, .count = model_.train->batch});
+    executor_.run(
+        after_.data(),
+        {.learning_rate = learning_rate, .step = 0, .seed = kSeed, .count = model_.train->batch, .label_smoothing = 0});
     return *executor_.real(*executor_.find_output("loss"));
   }
   uint8_t* after() const { return after_.data(); }
@@ -206,8 +207,11 @@ SelfTestResult check_determinism(const kiln_model& model, const Dataset& dataset
       const int64_t first = step * model.train->batch;
       const auto rows_here = static_cast<int32_t>(std::min<int64_t>(model.train->batch, dataset.rows - first));
       loader.load(&rows[static_cast<size_t>(first)], rows_here);
-      executor.run(state.data(),
-                   {.learning_rate = model.learning_rate, .step = step, .seed = kSeed, .count = rows_here});
+      executor.run(state.data(), {.learning_rate = model.learning_rate,
+                                  .step = step,
+                                  .seed = kSeed,
+                                  .count = rows_here,
+                                  .label_smoothing = 0});
     }
     if (expected.empty())
       expected.assign(state.data(), state.data() + model.state_bytes);

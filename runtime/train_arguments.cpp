@@ -121,6 +121,13 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->option_text("N")
       ->check(number_from(0, 2'147'483'647))
       ->group(group);
+  lasts(app.add_option("--label-smoothing", options.label_smoothing,
+                       "Part of each label that is spread evenly over the classes: 0.1 (cross-entropies whose graph "
+                       "file says nothing else)"),
+        "label_smoothing")
+      ->option_text("PART")
+      ->check(number_from(0.0, 1.0))
+      ->group(group);
   lasts(app.add_option("--average", options.average,
                        "Predict with a moving average of the weights with this decay: 0.999"),
         "average")

@@ -85,6 +85,10 @@ Trainer::Trainer(const kiln_model& model, Context& context, const TrainingOption
       outputs_(static_cast<size_t>(model.train->output_count)),
       epoch_steps_((split_.training.count + model.train->batch - 1) / model.train->batch),
       sums_(*model.train) {
+  if (options_.label_smoothing > 0 && model.smooths_labels == 0) {
+    throw UsageError(fmt::format(
+        "--label-smoothing: the loss of {} is no cross-entropy, or has a label_smoothing of its own", model.name));
+  }
   if (options_.monitor.empty()) options_.monitor = split_.validation.count > 0 ? "val_loss" : "loss";
   std::vector<std::string> names;
   for (size_t i = 0; i < sums_.size(); ++i) names.push_back(sums_.name(i));
@@ -169,7 +173,8 @@ kiln_scalars Trainer::scalars() const {
   return {.learning_rate = static_cast<float>(rate),
           .step = static_cast<int32_t>(steps_before_ + step),
           .seed = options_.seed,
-          .count = static_cast<int32_t>(std::min(batch, split_.training.count - step_ * batch))};
+          .count = static_cast<int32_t>(std::min(batch, split_.training.count - step_ * batch)),
+          .label_smoothing = static_cast<float>(options_.label_smoothing)};
 }
 
 /// Runs the step that is next; says what of its outputs is not finite, if any is.
@@ -279,7 +284,11 @@ void Trainer::validate() {
   for (int64_t first = 0; first < split_.validation.count; first += program.batch) {
     const auto count = static_cast<int32_t>(std::min<int64_t>(program.batch, split_.validation.count - first));
     evaluate_loader_.load(&rows[static_cast<size_t>(first)], count);
-    evaluate_.run(weights(), {.learning_rate = 0, .step = 0, .seed = options_.seed, .count = count});
+    evaluate_.run(weights(), {.learning_rate = 0,
+                              .step = 0,
+                              .seed = options_.seed,
+                              .count = count,
+                              .label_smoothing = static_cast<float>(options_.label_smoothing)});
     for (size_t i = 0; i < outputs.size(); ++i) {
       outputs[i] = *evaluate_.real(program.outputs[i]);
       if (!is_finite(outputs[i])) {

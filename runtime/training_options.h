@@ -15,6 +15,7 @@ struct TrainingOptions {
   double validation_split = 0;        // the last part of the rows, before any shuffling
   int32_t seed = 1;
   std::string augment;          // "rotation=10,shift=2", see data/augmentation.h; empty: none
+  double label_smoothing = 0;   // of the losses that leave it open
   double average = 0;           // decay of the moving average of the weights; 0: none
   int32_t early_stopping = 0;   // epochs without improvement after which to stop; 0: never
   std::string monitor;          // the value that says which epoch is best: "val_loss", "accuracy"...
@@ -28,8 +29,9 @@ struct TrainingOptions {
   bool operator==(const TrainingOptions&) const = default;
 };
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TrainingOptions, epochs, learning_rate, schedule, validation_split, seed, augment,
-                                   average, early_stopping, monitor, restore_best, on_nan, overfit, fast_dev_run,
-                                   digits, train)
+// Of a state from before an option there was, the option is what it is by default.
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(TrainingOptions, epochs, learning_rate, schedule, validation_split,
+                                                seed, augment, label_smoothing, average, early_stopping, monitor,
+                                                restore_best, on_nan, overfit, fast_dev_run, digits, train)
 
 }  // namespace kiln

@@ -2,10 +2,14 @@
 
 #include <llvm/IR/Constants.h>
 
+#include <algorithm>
+
+#include "codegen/kernel_bitcode.h"
 #include "driver/version.h"
 #include "ops/input.h"
 #include "ops/one_hot.h"
 #include "ops/parameter.h"
+#include "ops/scalar.h"
 #include "passes/cost.h"
 
 namespace kiln {
@@ -46,6 +50,7 @@ class DescriptorBuilder {
         f32(static_cast<float>(model_.graph.validation_split)),
         u32(static_cast<uint32_t>(model_.graph.epochs)),
         u32(optimizer.clip_value != 0 || optimizer.clip_norm != 0 || optimizer.global_clip_norm != 0 ? 1 : 0),
+        u32(smooths_labels() ? 1 : 0),
         text(optimizer.name),
         text(model_.summary),
         text(model_.summary_json),
@@ -60,7 +65,7 @@ class DescriptorBuilder {
   }
 
  private:
-  static constexpr uint32_t KilnModelVersion = 3;  // KILN_MODEL_VERSION
+  static constexpr uint32_t KilnModelVersion = 4;  // KILN_MODEL_VERSION
 
   llvm::Constant* u32(uint32_t value) { return llvm::ConstantInt::get(llvm::Type::getInt32Ty(context_), value); }
   llvm::Constant* u64(uint64_t value) { return llvm::ConstantInt::get(llvm::Type::getInt64Ty(context_), value); }
@@ -87,6 +92,14 @@ class DescriptorBuilder {
       if (extent != kBatch) extents.push_back(u64(static_cast<uint64_t>(extent)));
     }
     return array(extents);
+  }
+
+  bool smooths_labels() const {
+    return std::any_of(model_.programs.begin(), model_.programs.end(), [](const Program& program) {
+      return std::any_of(program.graph.nodes.begin(), program.graph.nodes.end(), [](const Node& node) {
+        return node.op == &scalar_operator && std::get<std::string>(node.attributes.at("name")) == "label_smoothing";
+      });
+    });
   }
 
   llvm::Constant* parameter(const Node& node) {
@@ -131,14 +144,15 @@ class DescriptorBuilder {
       const KernelCost work = cost(program, kernel);
       kernels.push_back(
           structure({text(kernel.name), text(anchor.location.file), u32(static_cast<uint32_t>(anchor.location.line)),
-                     u32(0), f64(work.flops), f64(work.bytes), functions.kernels[k]}));
+                     u32(0), text(to_string(kernel_knobs(program, kernel, model_.target))), f64(work.flops),
+                     f64(work.bytes), functions.kernels[k]}));
     }
     if (!program.copies.empty()) {
       const Location& location = program.graph.node(program.copies[0].from).location;
       double bytes = 0;
       for (const Copy& copy : program.copies) bytes += 2.0 * static_cast<double>(copy.bytes);
       kernels.push_back(structure({text("copies"), text(location.file), u32(static_cast<uint32_t>(location.line)),
-                                   u32(0), f64(0), f64(bytes), functions.kernels.back()}));
+                                   u32(0), text(""), f64(0), f64(bytes), functions.kernels.back()}));
     }
     return structure({text(program.name), u32(static_cast<uint32_t>(program.batch)),
                       u32(static_cast<uint32_t>(program.lanes)), u64(static_cast<uint64_t>(program.arena_bytes)),

@@ -106,10 +106,10 @@ class StepBuilder {
     llvm::Function* callee = module_.getFunction(symbol);
     if (callee == nullptr) throw InternalError("no function " + symbol);
     llvm::Function* function = begin(symbol + "_run", llvm::GlobalValue::InternalLinkage);
-    // kiln_scalars: learning_rate, step, seed, count.
+    // kiln_scalars: learning_rate, step, seed, count, label_smoothing.
     std::vector<llvm::Value*> arguments = {function->getArg(0)};
-    for (int field = 0; field < 4; ++field) {
-      llvm::Type* type = field == 0 ? builder_.getFloatTy() : static_cast<llvm::Type*>(i32_);
+    for (int field = 0; field < 5; ++field) {
+      llvm::Type* type = field == 0 || field == 4 ? builder_.getFloatTy() : static_cast<llvm::Type*>(i32_);
       arguments.push_back(builder_.CreateLoad(type, at(function->getArg(3), 4 * field)));
     }
     std::vector<NodeId> buffers;

@@ -349,7 +349,9 @@ struct Interpreter::Parts {
       if (name == "step" || name == "seed")
         value.integer = name == "step" ? options.step : options.seed;
       else
-        value.real = name == "count" ? static_cast<double>(options.count) : round(options.learning_rate);
+        value.real = name == "count"             ? static_cast<double>(options.count)
+                     : name == "label_smoothing" ? round(options.label_smoothing)
+                                                 : round(options.learning_rate);
       std::fill_n(out, at.count, value);
       return;
     }

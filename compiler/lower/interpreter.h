@@ -19,7 +19,7 @@ struct InterpreterOptions {
   int64_t lanes = 4;  // rows of batched storage
   int64_t count = 4;  // rows that hold data
   int32_t seed = 0, step = 0;
-  double learning_rate = 1e-3;
+  double learning_rate = 1e-3, label_smoothing = 0;
   bool single = false;            // rounds every real result to f32: what unfused, unscheduled f32 would give
   std::set<NodeId> rounded = {};  // contractions that multiply their operands rounded to bf16
 };

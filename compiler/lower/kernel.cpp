@@ -82,6 +82,7 @@ Expr KernelExpressions::value(NodeId id, const Index& at) {
   if (node.op == &scalar_operator) {
     const auto& name = std::get<std::string>(node.attributes.at("name"));
     if (name == "count") return Halide::cast<float>(count_);
+    if (name == "label_smoothing") return label_smoothing_;
     return name == "step" ? Expr(step_) : name == "seed" ? Expr(seed_) : Expr(learning_rate_);
   }
   std::pair<NodeId, std::vector<const void*>> key{id, {}};
@@ -124,7 +125,7 @@ Expr KernelExpressions::folded(NodeId id, const Index& at, const Index& r) {
 }
 
 std::vector<Halide::Argument> KernelExpressions::arguments() const {
-  std::vector<Halide::Argument> arguments = {learning_rate_, step_, seed_, count_};
+  std::vector<Halide::Argument> arguments = {learning_rate_, step_, seed_, count_, label_smoothing_};
   for (NodeId leaf : kernel_.leaves) {
     if (const auto image = images_.find(leaf); image != images_.end()) arguments.emplace_back(image->second);
   }

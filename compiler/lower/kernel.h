@@ -35,7 +35,7 @@ class KernelExpressions {
   friend class ExpressionOperands;
   const Program& program_;
   const Kernel& kernel_;
-  Halide::Param<float> learning_rate_{"learning_rate"};
+  Halide::Param<float> learning_rate_{"learning_rate"}, label_smoothing_{"label_smoothing"};
   Halide::Param<int> step_{"step"}, seed_{"seed"}, count_{"count"};
   std::map<NodeId, Halide::ImageParam> images_;
   std::map<NodeId, std::function<Halide::Expr(const Index&)>> bound_;

@@ -20,7 +20,7 @@ struct Reference::Parts {
   std::map<NodeId, Halide::ImageParam> sources;
   std::vector<Func> funcs;
   Halide::Param<int> count{"count"}, seed{"seed"}, step{"step"};
-  Halide::Param<double> learning_rate{"learning_rate"};
+  Halide::Param<double> learning_rate{"learning_rate"}, label_smoothing{"label_smoothing"};
   Halide::Pipeline pipeline;
 };
 
@@ -124,7 +124,7 @@ void for_each_element(const Shape& shape, int64_t batch, Visit visit) {
 
 Reference::Reference(const Graph& graph, std::vector<NodeId> results, int64_t batch, const std::set<NodeId>& rounded,
                      const std::vector<NodeId>& adjoints_of)
-    : parts_(new Parts{graph, std::move(results), batch, {}, {}, {}, {}, {}, {}, {}}) {
+    : parts_(new Parts{graph, std::move(results), batch, {}, {}, {}, {}, {}, {}, {}, {}}) {
   Parts& p = *parts_;
   std::vector<bool> live(p.graph.nodes.size(), false);
   for (NodeId id : p.results) live[id] = true;
@@ -139,10 +139,11 @@ Reference::Reference(const Graph& graph, std::vector<NodeId> results, int64_t ba
     if (node.op == &scalar_operator) {
       const auto& name = std::get<std::string>(node.attributes.at("name"));
       f = Func(name + "_value");
-      f() = name == "count"  ? Halide::cast<double>(p.count)
-            : name == "step" ? Expr(p.step)
-            : name == "seed" ? Expr(p.seed)
-                             : Expr(p.learning_rate);
+      f() = name == "count"             ? Halide::cast<double>(p.count)
+            : name == "step"            ? Expr(p.step)
+            : name == "seed"            ? Expr(p.seed)
+            : name == "label_smoothing" ? Expr(p.label_smoothing)
+                                        : Expr(p.learning_rate);
     } else if (is_source(node)) {
       const auto extents = storage_extents(node.type.shape, batch);
       const Halide::Type element = node.type.element == ElementType::int32 ? Halide::Int(32) : Halide::Float(64);
@@ -188,6 +189,7 @@ std::vector<std::vector<double>> Reference::run(const std::map<NodeId, std::vect
   p.seed.set(options.seed);
   p.step.set(options.step);
   p.learning_rate.set(options.learning_rate);
+  p.label_smoothing.set(options.label_smoothing);
   for (auto& [id, image] : p.sources) {
     const Node& node = p.graph.node(id);
     const auto given = values.find(id);

@@ -11,7 +11,7 @@ namespace kiln {
 struct ReferenceOptions {
   int64_t count = 4;  // rows that hold data
   int32_t seed = 0, step = 0;
-  double learning_rate = 1e-3;
+  double learning_rate = 1e-3, label_smoothing = 0;
 };
 
 /// Evaluates an expanded graph unscheduled, one operator after the other, in f64 by Halide's JIT: the definition that

@@ -21,9 +21,7 @@ Type type(const Call& call) {
 
 Tensor expand(const ExpandCall& call) {
   const Tensor prediction = call.inputs[0];
-  Tensor target = call.inputs[1];
-  const double smoothing = std::get<double>(call.attributes.at("label_smoothing"));
-  if (smoothing != 0) target = (1 - smoothing) * target + smoothing / 2;
+  const Tensor target = smoothed(call.inputs[1], std::get<double>(call.attributes.at("label_smoothing")), 2);
   // With p = sigmoid(x): -log(p) = softplus(-x) = softplus(x) - x and -log(1 - p) = softplus(x).
   if (std::get<bool>(call.attributes.at("from_logits"))) return mean_of_all(softplus(prediction) - target * prediction);
   const double epsilon = 1e-7;  // keras.config.epsilon()

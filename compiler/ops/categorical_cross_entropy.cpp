@@ -23,11 +23,9 @@ Type type(const Call& call) {
 
 Tensor expand(const ExpandCall& call) {
   const Tensor prediction = call.inputs[0];
-  Tensor target = call.inputs[1];
   const int64_t last = static_cast<int64_t>(prediction.shape().size()) - 1;
   const double classes = static_cast<double>(prediction.shape()[last]);
-  const double smoothing = std::get<double>(call.attributes.at("label_smoothing"));
-  if (smoothing != 0) target = (1 - smoothing) * target + smoothing / classes;
+  const Tensor target = smoothed(call.inputs[1], std::get<double>(call.attributes.at("label_smoothing")), classes);
   Tensor log_probability;
   if (std::get<bool>(call.attributes.at("from_logits"))) {
     log_probability = log_softmax(prediction);

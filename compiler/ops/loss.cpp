@@ -1,7 +1,11 @@
 #include "ops/loss.h"
 
+#include "ops/add.h"
+#include "ops/divide.h"
+#include "ops/multiply.h"
 #include "ops/reduce_mean.h"
 #include "ops/reshape.h"
+#include "ops/subtract.h"
 
 namespace kiln {
 
@@ -14,6 +18,12 @@ Type scalar_of_pair(const Call& call) {
                           to_string(call.shape(1))));
   }
   return {};
+}
+
+Tensor smoothed(const Tensor& target, double label_smoothing, double classes) {
+  if (label_smoothing != 0) return (1 - label_smoothing) * target + label_smoothing / classes;
+  const Tensor part = target.graph().scalar("label_smoothing");
+  return (1 - part) * target + part / classes;
 }
 
 Tensor mean_of_all(Tensor x) {

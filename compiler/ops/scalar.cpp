@@ -5,9 +5,9 @@ namespace {
 
 Type type(const Call& call) {
   const auto& name = call.attribute<std::string>("name");
-  if (name == "learning_rate" || name == "count") return {{}, ElementType::real};
+  if (name == "learning_rate" || name == "count" || name == "label_smoothing") return {{}, ElementType::real};
   if (name == "step" || name == "seed") return {{}, ElementType::int32};
-  call.fail("there is no scalar '" + name + "'; there are learning_rate, count, step and seed");
+  call.fail("there is no scalar '" + name + "'; there are learning_rate, count, label_smoothing, step and seed");
 }
 
 }  // namespace
@@ -15,8 +15,8 @@ Type type(const Call& call) {
 const Operator scalar_operator = {
     .name = "scalar",
     .documentation =
-        "A number that the runtime passes to each step: `learning_rate` and `count` (the rows of this batch that "
-        "hold data) as real numbers, `step` (steps done so far) and `seed` as int32.",
+        "A number that the runtime passes to each step: `learning_rate`, `label_smoothing` and `count` (the rows of "
+        "this batch that hold data) as real numbers, `step` (steps done so far) and `seed` as int32.",
     .type = type,
 };
 

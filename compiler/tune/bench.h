@@ -37,7 +37,7 @@ struct Bench {
   AlignedMemory arena, state;
 
  private:
-  kiln_scalars scalars() const { return {0, 0, 1, compiled.batch}; }
+  kiln_scalars scalars() const { return {0, 0, 1, compiled.batch, 0}; }
   template <class Work>
   void each_root(const Kernel& kernel, Work work);
 };

@@ -100,12 +100,13 @@ class ProgramCheck {
 
   void check(const Kernel& kernel, const kiln_kernel& compiled) {
     const Graph& graph = program_.graph;
-    const kiln_scalars scalars = {0.5F, 3, 1, static_cast<int32_t>(count_)};
+    const kiln_scalars scalars = {0.5F, 3, 1, static_cast<int32_t>(count_), 0.125F};
     InterpreterOptions options = {.lanes = program_.lanes,
                                   .count = count_,
                                   .seed = scalars.seed,
                                   .step = scalars.step,
-                                  .learning_rate = scalars.learning_rate};
+                                  .learning_rate = scalars.learning_rate,
+                                  .label_smoothing = scalars.label_smoothing};
     if (program_.precision == Precision::mixed) {
       for (const Knob& knob : kernel_knobs(program_, kernel, target_)) {
         if (knob.name == "products" && knob.value == "bf16") options.rounded.insert(kernel.anchors[0]);

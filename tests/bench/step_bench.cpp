@@ -78,7 +78,7 @@ struct Loaded {
     BatchLoader(executor, data).load(first_rows(program.batch).data(), program.batch);
     executor.prepare(state.data());
   }
-  void run() { executor.run(state.data(), {1e-4F, step++, 1, executor.program().batch}); }
+  void run() { executor.run(state.data(), {1e-4F, step++, 1, executor.program().batch, 0}); }
 
   Context context;
   Executor executor;
@@ -141,7 +141,7 @@ void predict_rows(benchmark::State& bench, const kiln_program* program, int32_t 
     for (int32_t first = 0; first < count; first += program->batch) {
       const int32_t batch = std::min(program->batch, count - first);
       loader.load(&rows[static_cast<size_t>(first)], batch);
-      loaded.executor.run(loaded.state.data(), {0, 0, 0, batch});
+      loaded.executor.run(loaded.state.data(), {0, 0, 0, batch, 0});
       const float* values = loaded.executor.real(output);
       for (int32_t n = 0; n < batch; ++n) {
         float* row = &probabilities[static_cast<size_t>(first + n) * output.count];
@@ -166,7 +166,7 @@ void run_kernel(benchmark::State& bench, const kiln_program* program, int kernel
   if (loaded.measured_kernel != kernel) loaded.run();  // every buffer holds what it should
   loaded.measured_kernel = kernel;
   const kiln_kernel& k = program->kernels[kernel];
-  const kiln_scalars scalars = {0, 1, 1, program->batch};
+  const kiln_scalars scalars = {0, 1, 1, program->batch, 0};
   loop_count = task_count = 0;
   loaded.executor.run_kernel(kernel, loaded.state.data(), scalars);
   const auto loops = static_cast<double>(loop_count), tasks = static_cast<double>(task_count);

@@ -186,7 +186,7 @@ std::vector<float> losses(const Model& model, int steps) {
           arena.at<int32_t>(input.offset)[k] = static_cast<int32_t>(batch() % static_cast<uint32_t>(input.classes));
       }
     }
-    const kiln_scalars scalars = {1e-2F, step, 1, train.batch};
+    const kiln_scalars scalars = {1e-2F, step, 1, train.batch, 0};
     train.step(nullptr, arena.data(), state.data(), &scalars);
     result.push_back(*arena.at<float>(train.outputs[0].offset));
   }

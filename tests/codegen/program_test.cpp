@@ -1,6 +1,7 @@
 // Fused, scheduled, compiled programs against the unscheduled f64 evaluation of the same graph.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "driver/pipeline.h"
@@ -81,7 +82,8 @@ const Case kCases[] = {
        Tensor x = g.input("image", {6, 6, 8});
        const Tensor y = batch_norm(conv2d(x, {.filters = 8, .padding = Padding::same()}));
        x = relu(x + y);
-       const Tensor a = average_pool(x), b = max_pool(x, {.size = {3, 3}, .strides = {2, 2}, .padding = Padding::same()});
+       const Tensor a = average_pool(x),
+                    b = max_pool(x, {.size = {3, 3}, .strides = {2, 2}, .padding = Padding::same()});
        x = concatenate({a, b}, {.axis = 3});
        x = gelu(conv2d(x, {.filters = 7, .kernel = {1, 1}, .kernel_l2 = 0.01}));
        finish(g, global_average_pool(x), 5, plain(), 33);
@@ -103,6 +105,13 @@ const Case kCases[] = {
        Graph g{"padded"};
        const Tensor x = pad(g.input("features", {13}), {.before = {0, 1}, .after = {0, 2}});
        finish(g, relu(dense(x, {.units = 16})), 3, plain(), 16);
+       return g;
+     }},
+    {"clipped_normalisation",  // its gradient must not ask whether a value computed again equals the stored one
+     [] {
+       Graph g{"clipped"};
+       finish(g, clip(batch_norm(g.input("features", {50})), {.min = 0, .max = 1}), 11, sgd({.learning_rate = 1.0}),
+              24);
        return g;
      }},
     {"sums_of_one_element",
@@ -138,6 +147,51 @@ TEST_P(ProgramTest, EqualsTheReference) {
   }
 }
 
+// A kernel of one column meets columns of padding alone. Halide warns of a check that kernels leave out.
+TEST(ProgramKernels, CompileWithoutAWordOfHalide) {
+  Graph g{"padded_columns"};
+  const Tensor x =
+      conv2d(g.input("image", {8, 6, 4}), {.filters = 7, .kernel = {4, 1}, .padding = Padding::explicit_(1, 0, 2, 2)});
+  finish(g, x, 3, plain(), 16);
+  ::testing::internal::CaptureStderr();
+  const auto differences = compare_with_reference(build_model(g), "train", 16, 7);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  for (const Difference& difference : differences) EXPECT_LE(difference.error, kTolerance) << difference.name;
+}
+
+// The trainer's --label-smoothing is the graph file's label_smoothing; without either, labels are as they are.
+TEST(ProgramKernels, SmoothLabelsByTheScalarAsByTheGraph) {
+  for (const bool categorical : {true, false}) {
+    const auto build = [&](double smoothing) {
+      Graph g{"smoothed"};
+      const Tensor p = softmax(dense(g.input("features", {9}), {.units = 5}));
+      const Tensor label = g.label("digit", 5);
+      g.output("probability", p);
+      const Tensor loss = categorical ? categorical_cross_entropy(p, label, {.label_smoothing = smoothing})
+                                      : binary_cross_entropy(p, label, {.label_smoothing = smoothing});
+      g.train({.loss = loss, .optimizer = sgd({.learning_rate = 1.0}), .batch = 16});
+      return build_model(g);
+    };
+    // The loss and the state after one step.
+    const auto results = [&](double in_graph, float by_scalar) {
+      const Model model = build(in_graph);
+      const LoadedModel loaded(model);
+      EXPECT_EQ(loaded->smooths_labels, in_graph == 0);
+      StepData step = random_step(model, program_named(model, "train"), 16, 7);
+      step.scalars.learning_rate = 1;
+      step.scalars.label_smoothing = by_scalar;
+      run_step(*loaded, "train", step);
+      std::vector<float> values(step.state.at<float>(0), step.state.at<float>(0) + loaded->state_bytes / sizeof(float));
+      values.push_back(*step.arena.at<float>(loaded->train->outputs[0].offset));
+      return values;
+    };
+    const std::vector<float> graph = results(0.2, 0), scalar = results(0, 0.2F), none = results(0, 0);
+    EXPECT_GT(std::abs(none.back() - scalar.back()), 0.01);
+    for (size_t i = 0; i < graph.size(); ++i)
+      EXPECT_NEAR(scalar[i], graph[i], 1e-6 * std::max(1.0F, std::abs(graph[i]))) << i;  // a few roundings of f32
+  }
+}
+
 // Profilers and tuners run a program kernel by kernel: nothing that the step does may be left out then.
 TEST(ProgramKernels, InTheirOrderAreTheStep) {
   Graph g{"l2"};  // RMSprop's state depends on the weight's old value: one of the two is copied after the kernels
@@ -157,14 +211,16 @@ TEST(ProgramKernels, InTheirOrderAreTheStep) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Graphs, ProgramTest,
-                         testing::Combine(testing::ValuesIn(kCases), testing::Values("train", "evaluate", "predict"), testing::Bool()),
+                         testing::Combine(testing::ValuesIn(kCases), testing::Values("train", "evaluate", "predict"),
+                                          testing::Bool()),
                          [](const auto& info) {
                            return std::string(std::get<0>(info.param).name) + "_" + std::get<1>(info.param) +
                                   (std::get<2>(info.param) ? "_partial" : "_full");
                          });
 
 INSTANTIATE_TEST_SUITE_P(OneRow, ProgramTest,
-                         testing::Combine(testing::ValuesIn(kCases), testing::Values("predict_one"), testing::Values(false)),
+                         testing::Combine(testing::ValuesIn(kCases), testing::Values("predict_one"),
+                                          testing::Values(false)),
                          [](const auto& info) { return std::string(std::get<0>(info.param).name); });
 
 }  // namespace

@@ -49,9 +49,7 @@ TEST(Variants, ShareStateAndHaveKernelsOfTheirOwn) {
   EXPECT_NE(best.train->step, least.train->step);
   for (const kiln_model* variant : {&best, &least}) {
     for (const char* name : {"train", "evaluate", "predict"}) {
-      const auto run = [&](const Program& program, StepData& data) {
-        run_step(*variant, program.name, data);
-      };
+      const auto run = [&](const Program& program, StepData& data) { run_step(*variant, program.name, data); };
       for (const Difference& difference : compare_with_reference(models[0], name, 17, 5, run)) {
         EXPECT_LE(difference.error, 1e-7) << variant->target << ' ' << name << ": " << difference.name;
       }

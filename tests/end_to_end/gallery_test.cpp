@@ -60,7 +60,7 @@ TEST(Autoencoder, LearnsWithoutLabelsAndWritesWhatItDraws) {
 
 INSTANTIATE_TEST_SUITE_P(Networks, Gallery,
                          testing::Values(Network{"mlp", 0.93}, Network{"lenet5", 0.93}, Network{"resnet", 0.8},
-                                         Network{"mobilenet", 0.85}),
+                                         Network{"mobilenet", 0.85}, Network{"vgg", 0.95}),
                          [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace

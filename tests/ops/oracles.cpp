@@ -196,7 +196,8 @@ std::string compare_compiled(const RandomCall& call) {
   step.scalars = {.learning_rate = static_cast<float>(options.learning_rate),
                   .step = options.step,
                   .seed = options.seed,
-                  .count = static_cast<int32_t>(options.count)};
+                  .count = static_cast<int32_t>(options.count),
+                  .label_smoothing = static_cast<float>(options.label_smoothing)};
   const auto given = [&](const Node& node) -> const Values& {
     const auto& source = std::get<std::string>(node.attributes.at("name"));
     return values.at(source == "cotangent" ? gradient.cotangent : gradient.sources.at(source));

@@ -13,6 +13,7 @@
 #include "ops/input.h"
 #include "ops/one_hot.h"
 #include "ops/parameter.h"
+#include "ops/scalar.h"
 #include "passes/expand.h"
 #include "support/loaded_model.h"
 
@@ -62,7 +63,7 @@ class WrittenGraph {
   const Graph& graph() const { return graph_; }
 
   CallData data(int64_t count, uint64_t seed) const {
-    CallData data = {count, {0.5F, 3, static_cast<int32_t>(seed), static_cast<int32_t>(count)}, {}, {}};
+    CallData data = {count, {0.5F, 3, static_cast<int32_t>(seed), static_cast<int32_t>(count), 0.125F}, {}, {}};
     std::mt19937_64 random(seed);
     const auto uniform = [&](double low, double high) {
       return static_cast<float>(low + (high - low) * static_cast<double>(random() >> 40) * 0x1p-24);
@@ -124,6 +125,7 @@ class WrittenGraph {
                                      .seed = data.scalars.seed,
                                      .step = data.scalars.step,
                                      .learning_rate = data.scalars.learning_rate,
+                                     .label_smoothing = data.scalars.label_smoothing,
                                      .single = single});
     std::vector<bool> live(graph_.nodes.size(), false);
     for (const NodeId id : results) live[static_cast<size_t>(id)] = true;
@@ -188,18 +190,98 @@ void draw_schedules(Model& model, uint64_t seed, const std::string& only_kernel)
   }
 }
 
-/// A compiled graph with its memory, which keeps what earlier calls left there.
-class Compiled {
+/// What a program's table says of its inputs and outputs, for one that is not compiled.
+class Table {
  public:
-  explicit Compiled(const Model& model)
-      : model_(model), loaded_(model), state_(static_cast<size_t>(model.state.bytes)) {}
+  explicit Table(const Program& program) {
+    const Graph& graph = program.graph;
+    const auto value = [&](const std::string& name, NodeId id) {
+      const Type& type = graph.node(id).type;
+      kiln_value result = {};
+      result.name = name.c_str();
+      result.element = type.element == ElementType::int32 ? KILN_I32 : KILN_F32;
+      result.batched = has_batch(type.shape) ? 1 : 0;
+      result.offset = static_cast<uint64_t>(program.placements[static_cast<size_t>(id)].offset);
+      result.count = static_cast<uint64_t>(element_count(type.shape, 1));
+      for (const Node& user : graph.nodes) {
+        if (user.op == &one_hot_operator && user.inputs[0] == id)
+          result.classes = static_cast<int32_t>(std::get<int64_t>(user.attributes.at("classes")));
+      }
+      return result;
+    };
+    for (const Node& node : graph.nodes) {
+      if (node.op == &input_operator) inputs_.push_back(value(name_of(node), node.id));
+    }
+    static const std::string loss = "loss";
+    if (graph.loss) outputs_.push_back(value(loss, *graph.loss));
+    for (const Output& metric : graph.metrics) outputs_.push_back(value(metric.name, metric.node));
+    for (const Output& output : graph.outputs) outputs_.push_back(value(output.name, output.node));
+    table_.name = program.name.c_str();
+    table_.batch = static_cast<int32_t>(program.batch);
+    table_.lanes = static_cast<int32_t>(program.lanes);
+    table_.arena_bytes = static_cast<uint64_t>(program.arena_bytes);
+    table_.inputs = inputs_.data();
+    table_.input_count = static_cast<int32_t>(inputs_.size());
+    table_.outputs = outputs_.data();
+    table_.output_count = static_cast<int32_t>(outputs_.size());
+  }
+  const kiln_program& operator*() const { return table_; }
 
-  const LoadedModel& model() const { return loaded_; }
+ private:
+  std::vector<kiln_value> inputs_, outputs_;
+  kiln_program table_ = {};
+};
+
+/// One call of a program, its kernels interpreted one after the other on the memory that the plan gives them.
+void interpret(const Program& program, uint8_t* arena, uint8_t* state, const kiln_scalars& scalars) {
+  const auto address = [&](NodeId id) {
+    const Placement& placement = program.placements[static_cast<size_t>(id)];
+    return (placement.kind == Placement::Kind::state ? state : arena) + placement.offset;
+  };
+  Interpreter interpreter(program.graph, {.lanes = program.lanes,
+                                          .count = scalars.count,
+                                          .seed = scalars.seed,
+                                          .step = scalars.step,
+                                          .learning_rate = scalars.learning_rate,
+                                          .label_smoothing = scalars.label_smoothing});
+  for (const Kernel& kernel : program.kernels) {
+    interpreter.forget();
+    for (const NodeId leaf : kernel.leaves) {
+      const Node& node = program.graph.node(leaf);
+      if (node.op == &scalar_operator) continue;
+      if (node.type.element == ElementType::int32)
+        interpreter.store(leaf, reinterpret_cast<const int32_t*>(address(leaf)));
+      else
+        interpreter.store(leaf, reinterpret_cast<const float*>(address(leaf)));
+    }
+    std::vector<std::vector<double>> results;  // a kernel may write where it reads
+    for (const NodeId root : kernel.roots) results.push_back(interpreter.values(root));
+    for (size_t r = 0; r < results.size(); ++r)
+      std::copy(results[r].begin(), results[r].end(), reinterpret_cast<float*>(address(kernel.roots[r])));
+  }
+  for (const Copy& copy : program.copies)
+    std::memcpy(state + copy.state_offset, address(copy.from), static_cast<size_t>(copy.bytes));
+}
+
+/// A graph's programs, compiled or interpreted, with their memory, which keeps what earlier calls left there.
+class Programs {
+ public:
+  Programs(const Model& model, const CheckOptions& options)
+      : model_(model), state_(static_cast<size_t>(model.state.bytes)) {
+    if (!options.interpret) loaded_.emplace(model, "host", options.cache);
+    for (const Program& program : model.programs) {
+      if (options.interpret) tables_.try_emplace(program.name, program);
+    }
+  }
+
+  const kiln_program& table(const std::string& name) const {
+    return loaded_ ? *program_of(**loaded_, name) : *tables_.at(name);
+  }
 
   /// Calls the program and returns what its results are instead of `wanted`.
   std::vector<std::vector<float>> run(const std::string& name, const CallData& data, const std::vector<Wanted>& wanted,
                                       uint64_t garbage_seed) {
-    const kiln_program& program = *program_of(*loaded_, name);
+    const kiln_program& program = table(name);
     std::mt19937_64 garbage(garbage_seed);
     std::unique_ptr<AlignedBytes>& arena = arenas_[name];
     if (arena == nullptr) {
@@ -231,8 +313,12 @@ class Compiled {
         }
       }
     }
-    if (program.prepare != nullptr) program.prepare(nullptr, arena->data(), state_.data(), &data.scalars);
-    program.step(nullptr, arena->data(), state_.data(), &data.scalars);
+    if (loaded_) {
+      if (program.prepare != nullptr) program.prepare(nullptr, arena->data(), state_.data(), &data.scalars);
+      program.step(nullptr, arena->data(), state_.data(), &data.scalars);
+    } else {
+      interpret(program_named(model_, name), arena->data(), state_.data(), data.scalars);
+    }
 
     std::vector<std::vector<float>> results;
     for (const Wanted& result : wanted) {
@@ -258,7 +344,8 @@ class Compiled {
 
  private:
   const Model& model_;
-  LoadedModel loaded_;
+  std::optional<LoadedModel> loaded_;
+  std::map<std::string, Table> tables_;
   AlignedBytes state_;
   std::map<std::string, std::unique_ptr<AlignedBytes>> arenas_;
 };
@@ -336,7 +423,24 @@ Variant variant_named(const std::string& name) {
   return variant;
 }
 
-std::optional<Mismatch> check(const Sketch& sketch, const Variant& variant, const CheckOptions& options) {
+struct GraphCheck::Parts {
+  Sketch sketch;
+  CheckOptions options;
+  std::optional<WrittenGraph> training = {}, prediction = {};
+  struct Known {
+    CallData data;
+    std::vector<Wanted> wanted;
+  };
+  std::map<std::pair<std::string, uint64_t>, Known> known = {};  // by program and seed
+};
+
+GraphCheck::GraphCheck(Sketch sketch, CheckOptions options)
+    : parts_(new Parts{std::move(sketch), std::move(options)}) {}
+GraphCheck::~GraphCheck() = default;
+
+std::optional<Mismatch> GraphCheck::run(const Variant& variant) {
+  const Sketch& sketch = parts_->sketch;
+  const CheckOptions& options = parts_->options;
   const auto wants = [&](const std::string& program) {
     return std::count(options.programs.begin(), options.programs.end(), program) > 0;
   };
@@ -346,8 +450,10 @@ std::optional<Mismatch> check(const Sketch& sketch, const Variant& variant, cons
     Model model = build_model(graph, variant.passes);
     std::erase_if(model.programs, [&](const Program& program) { return !wants(program.name); });
     if (variant.schedule_seed != 0) draw_schedules(model, variant.schedule_seed, variant.only_kernel);
-    Compiled compiled(model);
-    const WrittenGraph training(sketch, true), prediction(sketch, false);
+    Programs programs(model, options);
+    if (!parts_->training) parts_->training.emplace(sketch, true);
+    if (!parts_->prediction) parts_->prediction.emplace(sketch, false);
+    const WrittenGraph &training = *parts_->training, &prediction = *parts_->prediction;
 
     // Both batches of a step on three inputs, of which two must differ: at the kink of an activation or at a tie of a
     // maximum, rounding decides on which side f32 is, but not twice.
@@ -360,15 +466,20 @@ std::optional<Mismatch> check(const Sketch& sketch, const Variant& variant, cons
       const auto call = [&](const std::string& name, const WrittenGraph& written, int64_t count, uint64_t data_seed) {
         if (!wants(name) || !message.empty()) return;
         at = name;
-        const CallData data = written.data(count, data_seed);
-        std::vector<Wanted> wanted = written.run(data);
+        const auto [known, fresh] = parts_->known.try_emplace({name, data_seed});
+        if (fresh) {
+          known->second.data = written.data(count, data_seed);
+          known->second.wanted = written.run(known->second.data);
+        }
+        const CallData& data = known->second.data;
+        std::vector<Wanted> wanted = known->second.wanted;
         // Evaluation reports loss and metrics, prediction the outputs.
-        const kiln_program& program = *program_of(*compiled.model(), name);
+        const kiln_program& program = programs.table(name);
         std::erase_if(wanted, [&](const Wanted& result) {
           return result.before.empty() && std::none_of(program.outputs, program.outputs + program.output_count,
                                                        [&](const kiln_value& v) { return v.name == result.name; });
         });
-        const auto found = compiled.run(name, data, wanted, data_seed);
+        const auto found = programs.run(name, data, wanted, data_seed);
         for (size_t i = 0; i < wanted.size() && message.empty(); ++i) {
           message = difference(wanted[i], found[i]);
           if (!message.empty()) message = fmt::format("{} of {} rows: {}", count, graph.batch, message);

@@ -2,10 +2,12 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "codegen/compile_cache.h"
 #include "driver/pipeline.h"
 #include "random_graphs/sketch.h"
 
@@ -34,12 +36,28 @@ struct Mismatch {
 struct CheckOptions {
   uint64_t seed = 1;  // of weights, inputs and dropout
   std::vector<std::string> programs = {"train", "evaluate", "predict", "predict_one"};
+  bool interpret = false;   // interpret the kernels on the planned memory: passes and plan alone, much faster
+  CompileCache cache = {};  // variants of one graph have most kernels in common
 };
 
-/// Compiles the graph as the variant says, trains two steps (one with a tail batch) and calls its other programs, and
-/// compares every result and every updated tensor with an unscheduled f64 evaluation of the graph as it was written:
-/// expanded and differentiated, but not simplified, fused or planned. Empty when all agree.
-std::optional<Mismatch> check(const Sketch& sketch, const Variant& variant, const CheckOptions& options = {});
+/// Compiles or interprets the graph as the variant says, trains two steps (one with a tail batch) and calls its other
+/// programs, and compares every result and every updated tensor with an unscheduled f64 evaluation of the graph as it
+/// was written: expanded and differentiated, but not simplified, fused or planned, once for all variants. run() is
+/// empty when all agree.
+class GraphCheck {
+ public:
+  explicit GraphCheck(Sketch sketch, CheckOptions options = {});
+  ~GraphCheck();
+  std::optional<Mismatch> run(const Variant& variant);
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+/// The same of one variant.
+inline std::optional<Mismatch> check(const Sketch& sketch, const Variant& variant, const CheckOptions& options = {}) {
+  return GraphCheck(sketch, options).run(variant);
+}
 
 /// The drawn schedules of a variant, as --schedule takes them: "train/conv2d.forward" and "recipe=rows,tile=4".
 std::map<std::string, std::string> drawn_schedules(const Sketch& sketch, const Variant& variant);

@@ -1,6 +1,9 @@
 // The long form of the random graphs: compiles, trains and compares any number of them, every variant of each.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <filesystem>
 #include <iostream>
 
 #include "random_graphs/check.h"
@@ -17,7 +20,7 @@ struct Arguments {
   double seconds = 0;
   std::string variant;
   std::vector<std::string> programs = CheckOptions{}.programs;
-  bool some = false, show = false, verbose = false;
+  bool some = false, interpret = false, show = false, verbose = false;
 };
 
 Sketch sketch_of(const Arguments& arguments, uint64_t seed) {
@@ -29,8 +32,9 @@ void report(const Arguments& arguments, uint64_t seed, const Variant& variant, c
   std::cout << "\ngraph " << seed << ", " << variant.name << ": "
             << (mismatch.program.empty() ? "not compiled" : mismatch.program) << ": " << mismatch.message
             << "\nrepeat: build/kiln_random_graphs --graphs 1 --seed " << seed << " --variant " << variant.name
-            << (arguments.layers > 0 ? fmt::format(" --layers {}", arguments.layers) : "") << '\n';
-  CheckOptions options = {.seed = seed, .programs = arguments.programs};
+            << (arguments.layers > 0 ? fmt::format(" --layers {}", arguments.layers) : "")
+            << (arguments.interpret ? " --interpret" : "") << '\n';
+  CheckOptions options = {.seed = seed, .programs = arguments.programs, .interpret = arguments.interpret};
   if (!mismatch.program.empty()) options.programs = {mismatch.program};
   const auto fails = [&](const Sketch& sketch) {
     const auto found = check(sketch, variant, options);
@@ -68,12 +72,16 @@ int main(int argc, char** argv) {
                  "Only rules, no-<pass>, no-passes or schedule-<seed> (default: all of them)");
   app.add_option("--programs", arguments.programs, "Only these, of train, evaluate, predict and predict_one");
   app.add_flag("--some", arguments.some, "One variant a graph, as in ./run test, instead of all");
+  app.add_flag("--interpret", arguments.interpret,
+               "Interpret the kernels on their planned memory instead of compiling them: passes and plan alone");
   app.add_option("--seconds", arguments.seconds, "Stop after so many");
   app.add_option("--shrink", arguments.shrink, "Attempts to make a failing graph smaller");
   app.add_flag("--show", arguments.show, "Print the graphs instead");
   app.add_flag("--verbose", arguments.verbose, "A line for each");
   CLI11_PARSE(app, argc, argv);
 
+  const std::filesystem::path cache =
+      std::filesystem::temp_directory_path() / fmt::format("kiln_random_graphs-{}", getpid());
   const auto start = std::chrono::steady_clock::now();
   const auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   int done = 0, programs = 0, failures = 0;
@@ -87,11 +95,16 @@ int main(int argc, char** argv) {
     const std::vector<Variant> variants = !arguments.variant.empty() ? std::vector{variant_named(arguments.variant)}
                                           : arguments.some           ? std::vector{some_variant(seed)}
                                                                      : all_variants(seed);
+    GraphCheck graph(sketch, {.seed = seed,
+                              .programs = arguments.programs,
+                              .interpret = arguments.interpret,
+                              .cache = CompileCache(cache.string(), "random graphs")});
     for (const Variant& variant : variants) {
+      if (arguments.interpret && variant.schedule_seed != 0) continue;                       // there are no schedules
       std::cerr << "\rgraph " << seed << ' ' << variant.name << "          " << std::flush;  // what a crash leaves
       ++programs;
       const double before = elapsed();
-      if (const auto mismatch = check(sketch, variant, {.seed = seed, .programs = arguments.programs})) {
+      if (const auto mismatch = graph.run(variant)) {
         ++failures;
         report(arguments, seed, variant, *mismatch);
         if (variant.name == "rules") break;  // the others would say the same
@@ -100,13 +113,15 @@ int main(int argc, char** argv) {
         std::cout << "\rgraph " << seed << ' ' << variant.name << ": " << sketch.lines.size() << " lines, "
                   << elapsed() - before << " s" << std::endl;
     }
+    std::error_code ignored;
+    std::filesystem::remove_all(cache, ignored);
     if ((done + 1) % 10 == 0)
-      std::cout << "\rgraphs " << arguments.seed << " to " << seed << ": " << programs << " compilations, " << failures
+      std::cout << "\rgraphs " << arguments.seed << " to " << seed << ": " << programs << " programs, " << failures
                 << " failures, " << static_cast<int>(elapsed()) << " s" << std::endl;
   }
   if (!arguments.show && done > 0)
     std::cout << "\rgraphs " << arguments.seed << " to " << arguments.seed + static_cast<uint64_t>(done) - 1 << ": "
-              << programs << " compilations, " << failures << " failures, " << static_cast<int>(elapsed()) << " s"
+              << programs << " programs, " << failures << " failures, " << static_cast<int>(elapsed()) << " s"
               << std::endl;
   return failures == 0 ? 0 : 1;
 }

@@ -177,15 +177,16 @@ struct Regression {
     softmax<kWidth>(call);
   }
 
-  static constexpr kiln_kernel kTrainKernels[] = {{"train", "fake_model.cpp", 1, 0, 1, 1, train}};
-  static constexpr kiln_kernel kEvaluateKernels[] = {{"centre", "fake_model.cpp", 1, 0, 1, 1, prepare<kLanes>},
-                                                     {"evaluate", "fake_model.cpp", 1, 0, 1, 1, evaluate}};
+  static constexpr kiln_kernel kTrainKernels[] = {{"train", "fake_model.cpp", 1, 0, "by hand", 1, 1, train}};
+  static constexpr kiln_kernel kEvaluateKernels[] = {
+      {"centre", "fake_model.cpp", 1, 0, "by hand", 1, 1, prepare<kLanes>},
+      {"evaluate", "fake_model.cpp", 1, 0, "by hand", 1, 1, evaluate}};
   // One row costs a good third of a batch: 2 rows are predicted one by one, 3 are not.
   static constexpr kiln_kernel kPredictKernels[] = {
-      {"centre", "fake_model.cpp", 1, 0, 9000, 0, prepare<kPredictLanes>},
-      {"predict", "fake_model.cpp", 1, 0, 280, 0, predict<kPredictLanes>}};
-  static constexpr kiln_kernel kOneKernels[] = {{"centre", "fake_model.cpp", 1, 0, 9, 0, prepare<1>},
-                                                {"predict", "fake_model.cpp", 1, 0, 0, 50, predict<1>}};
+      {"centre", "fake_model.cpp", 1, 0, "by hand", 9000, 0, prepare<kPredictLanes>},
+      {"predict", "fake_model.cpp", 1, 0, "by hand", 280, 0, predict<kPredictLanes>}};
+  static constexpr kiln_kernel kOneKernels[] = {{"centre", "fake_model.cpp", 1, 0, "by hand", 9, 0, prepare<1>},
+                                                {"predict", "fake_model.cpp", 1, 0, "by hand", 0, 50, predict<1>}};
   static constexpr kiln_program kTrain = {"train", kBatch,  kLanes,   Train::kBytes, 2,     2,      1,
                                           0,       kInputs, kMetrics, kTrainKernels, train, nullptr};
   static constexpr kiln_program kEvaluate = {
@@ -219,6 +220,7 @@ constexpr kiln_model model_of(const char* name, const char* fingerprint) {
           .validation_split = 0.2F,
           .epochs = 5,
           .clips_gradients = 0,
+          .smooths_labels = 0,
           .optimizer = "momentum",
           .summary = "One dense layer",
           .summary_json = "{}",

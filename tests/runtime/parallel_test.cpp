@@ -2,12 +2,15 @@
 #include "parallel.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <filesystem>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -105,6 +108,28 @@ TEST(ThreadPool, ALoopInALoopRunsInline) {
     });
   });
   for (const auto& times : seen) EXPECT_EQ(times, 1);
+}
+
+TEST(ThreadPool, AForkedChildComputesAlone) {
+  std::optional<ThreadPool> pool(std::in_place, 3);
+  const auto sum = [&] {
+    std::atomic<int64_t> result = 0;
+    pool->for_each(1000, [&](int i) { result += i; });
+    return result.load();
+  };
+  EXPECT_EQ(sum(), 499'500);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::alarm(60);  // ends a child that waits for threads that it has not
+    const bool right = sum() == 499'500;
+    pool.reset();
+    ::_exit(right ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(sum(), 499'500);
 }
 
 TEST(ThreadPool, SeveralThreadsMayCall) {

@@ -99,7 +99,8 @@ Profile two_kernels() {
   profile.roofline = {.flops = 100e9, .bytes = 10e9};
   profile.step_seconds = 4.5e-3;
   profile.first_step_seconds = 0.25;
-  profile.kernels = {{"conv2d.forward", "graphs/a.cpp:3", 3e-3, 150e6, 3e6}, {"add", "graphs/a.cpp:4", 1e-3, 2e6, 5e6}};
+  profile.kernels = {{"conv2d.forward", "graphs/a.cpp:3", "recipe=rows tile=6", 3e-3, 150e6, 3e6},
+                     {"add", "graphs/a.cpp:4", "recipe=element-wise", 1e-3, 2e6, 5e6}};
   profile.phases = {{"load batch", 20e-6}};
   return profile;
 }
@@ -126,6 +127,7 @@ TEST(Profile, JsonHasTheSameNumbers) {
   ASSERT_EQ(json["kernels"].size(), 2U);
   EXPECT_EQ(json["kernels"][1]["name"], "add");
   EXPECT_EQ(json["kernels"][1]["line"], "graphs/a.cpp:4");
+  EXPECT_EQ(json["kernels"][1]["schedule"], "recipe=element-wise");
   EXPECT_EQ(json["kernels"][1]["bound"], "memory");
   EXPECT_DOUBLE_EQ(json["kernels"][0]["roofline_percent"].get<double>(), 50);
   EXPECT_DOUBLE_EQ(json["kernels"][0]["flops_per_second"].get<double>(), 50e9);

@@ -84,6 +84,8 @@ TEST(TrainArguments, ContradictionsAreNamed) {
   EXPECT_EQ(usage_error({"--epochs", "0"}), "--epochs: '0' is not a number from 1 to 1000000; see --help");
   EXPECT_EQ(usage_error({"--seed", "-1"}), "--seed: '-1' is not a number from 0 to 2147483647; see --help");
   EXPECT_EQ(usage_error({"--average", "nan"}), "--average: 'nan' is not a number from 0 to 0.999999; see --help");
+  EXPECT_EQ(usage_error({"--label-smoothing", "1.5"}),
+            "--label-smoothing: '1.5' is not a number from 0 to 1; see --help");
   EXPECT_EQ(usage_error({"--learning-rate", "1e-3x"}),
             "--learning-rate: '1e-3x' is not a number from 1e-30 to 1e+30; see --help");
   EXPECT_EQ(usage_error({"--epoch", "3"}), "unknown argument --epoch; see --help");
@@ -106,6 +108,14 @@ TEST(TrainArguments, AResumedRunHasTheStatesOptions) {
   EXPECT_EQ(resumed_options(parse({"--resume", "last.kiln"}), saved), saved);
   EXPECT_EQ(resumed_options(parse({"--resume", "last.kiln", "--seed", "7", "--average", "0.99"}), saved), saved);
   EXPECT_EQ(resumed_options(parse({"--resume", "last.kiln", "--epochs", "9"}), saved).epochs, 9);
+}
+
+TEST(TrainArguments, AStateFromBeforeAnOptionHasItsDefault) {
+  TrainingOptions options;
+  options.epochs = 5;
+  nlohmann::json saved = options;
+  saved.erase("label_smoothing");
+  EXPECT_EQ(saved.get<TrainingOptions>(), options);
 }
 
 TEST(TrainArguments, AFlagThatContradictsTheStateIsAnError) {

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <numeric>
+#include <thread>
 
 #include "allocation_counter.h"
 #include "error.h"
@@ -56,6 +57,26 @@ class TrainerTest : public testing::Test {
   Context context_{1};
 };
 
+TEST_F(TrainerTest, TwoInOneProcessDoNotDisturbEachOther) {
+  const auto train = [&](int32_t seed) {
+    Context context(3);
+    TrainingOptions all = options();
+    all.seed = seed;
+    Trainer trainer(model_, context, all, dataset_);
+    finish(trainer);
+    return trainer.checkpoint();
+  };
+  const Checkpoint first = train(1), second = train(2);
+  EXPECT_NE(first.weights, second.weights);
+  for (int repeat = 0; repeat < 10; ++repeat) {
+    Checkpoint beside;
+    std::thread other([&] { beside = train(2); });
+    expect_same_state(train(1), first);
+    other.join();
+    expect_same_state(beside, second);
+  }
+}
+
 TEST_F(TrainerTest, SplitsAsKeras) {
   TrainingOptions options;
   options.validation_split = 0.2;
@@ -99,7 +120,7 @@ TEST_F(TrainerTest, ValidationIsTheMeanOverRowsThoughTheLastBatchIsSmaller) {
   double sum = 0;
   for (int32_t row = 79; row < 100; ++row) {
     loader.load(&row, 1);
-    executor.run(trainer.weights(), {.learning_rate = 0, .step = 0, .seed = 1, .count = 1});
+    executor.run(trainer.weights(), {.learning_rate = 0, .step = 0, .seed = 1, .count = 1, .label_smoothing = 0});
     sum += *executor.real(*executor.find_output("loss"));
   }
   EXPECT_NEAR(value_of(trainer, "val_loss"), sum / 21, 1e-6);  // f32 sums in another order
@@ -121,7 +142,7 @@ TEST_F(TrainerTest, ValidatesTheAverageWhereThereIsOne) {
       for (int32_t row = first; row < std::min(100, first + 6); ++row) rows.push_back(row);
       const auto count = static_cast<int32_t>(rows.size());
       loader.load(rows.data(), count);
-      executor.run(copy.data(), {.learning_rate = 0, .step = 0, .seed = 1, .count = count});
+      executor.run(copy.data(), {.learning_rate = 0, .step = 0, .seed = 1, .count = count, .label_smoothing = 0});
       const float means[] = {*executor.real(*executor.find_output("loss")),
                              *executor.real(*executor.find_output("accuracy"))};
       sums.add(means, count);
@@ -385,8 +406,8 @@ class PoisonedTrainerTest : public TrainerTest {
     return all;
   }
 
-  const kiln_kernel kernels_[2] = {{"train", "fake_model.cpp", 1, 0, 1, 1, small_model().train->step},
-                                   {"poison", "graphs/mine.cpp", 7, 0, 1, 1, poison}};
+  const kiln_kernel kernels_[2] = {{"train", "fake_model.cpp", 1, 0, "by hand", 1, 1, small_model().train->step},
+                                   {"poison", "graphs/mine.cpp", 7, 0, "by hand", 1, 1, poison}};
   kiln_program program_ = *small_model().train;
   kiln_model poisoned_ = small_model();
   std::vector<std::string> notes_;
@@ -483,6 +504,12 @@ TEST_F(TrainerTest, AStateThatLacksAPartIsRefused) {
   EXPECT_THROW(Trainer::saved_options(trainer.model(trainer.weights()), "x"), DataError);
 }
 
+TEST_F(TrainerTest, SmoothsOnlyLabelsThatItsLossLeavesOpen) {
+  TrainingOptions all = options();
+  all.label_smoothing = 0.1;
+  EXPECT_THROW(Trainer(model_, context_, all, dataset_), UsageError);
+}
+
 TEST_F(TrainerTest, MonitorsOnlyWhatItMeasures) {
   TrainingOptions all = options();
   all.monitor = "val_f1";
@@ -509,7 +536,8 @@ TEST_F(TrainerTest, ValidatesWithTheWeightsOfTheEpoch) {
     std::vector<int32_t> batch(static_cast<size_t>(count));
     std::iota(batch.begin(), batch.end(), static_cast<int32_t>(rows.first + first));
     loader.load(batch.data(), count);
-    executor.run(trainer.final_weights(), {.learning_rate = 0, .step = 0, .seed = 0, .count = count});
+    executor.run(trainer.final_weights(),
+                 {.learning_rate = 0, .step = 0, .seed = 0, .count = count, .label_smoothing = 0});
     const float values[] = {*executor.real(program.outputs[0]), *executor.real(program.outputs[1])};
     sums.add(values, count);
   }

@@ -82,7 +82,7 @@ std::vector<float> state_after_step(const Model& model) {
         arena.at<int32_t>(input.offset)[e] = static_cast<int32_t>(random() % static_cast<uint32_t>(input.classes));
     }
   }
-  const kiln_scalars scalars = {100, 3, 1, 61};
+  const kiln_scalars scalars = {100, 3, 1, 61, 0};
   train.step(nullptr, arena.data(), state.data(), &scalars);
   return {state.at<float>(0), state.at<float>(loaded->state_bytes)};
 }

@@ -38,8 +38,8 @@ std::set<NodeId> rounded_contractions(const Program& program) {
 
 }  // namespace
 
-LoadedModel::LoadedModel(const Model& model, const std::string& target)
-    : object_(compile_object(model, {.target = target, .threads = 1}).bytes, model.name,
+LoadedModel::LoadedModel(const Model& model, const std::string& target, CompileCache cache)
+    : object_(compile_object(model, {.target = target, .threads = 1, .cache = std::move(cache)}).bytes, model.name,
               {&run_serially, &allocate, &release}) {}
 
 LoadedModel::LoadedModel(const std::vector<Model>& variants)
@@ -65,10 +65,11 @@ const Program& program_named(const Model& model, const std::string& name) {
 
 StepData random_step(const Model& model, const Program& program, int64_t count, int32_t seed) {
   const Graph& graph = program.graph;
-  StepData step{AlignedBytes(static_cast<size_t>(program.arena_bytes)),
-                AlignedBytes(static_cast<size_t>(model.state.bytes)),
-                {.learning_rate = 1e-3f, .step = 3, .seed = seed, .count = static_cast<int32_t>(count)},
-                {}};
+  StepData step{
+      AlignedBytes(static_cast<size_t>(program.arena_bytes)),
+      AlignedBytes(static_cast<size_t>(model.state.bytes)),
+      {.learning_rate = 1e-3f, .step = 3, .seed = seed, .count = static_cast<int32_t>(count), .label_smoothing = 0},
+      {}};
   std::mt19937 generator(static_cast<uint32_t>(seed));
   std::uniform_real_distribution<float> uniform(0, 1);
 

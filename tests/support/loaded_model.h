@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "codegen/compile_cache.h"
 #include "codegen/model.h"
 #include "program.h"
 #include "tune/loaded_object.h"
@@ -15,7 +16,7 @@ namespace kiln {
 /// A compiled model inside the test's own process, with kernels that run on the calling thread.
 class LoadedModel {
  public:
-  explicit LoadedModel(const Model& model, const std::string& target = "host");
+  explicit LoadedModel(const Model& model, const std::string& target = "host", CompileCache cache = {});
   explicit LoadedModel(const std::vector<Model>& variants);
   const kiln_model& operator*() const { return object_.model(); }
   const kiln_model* operator->() const { return &object_.model(); }
