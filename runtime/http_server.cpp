@@ -54,7 +54,8 @@ asio::ip::address own_address(asio::io_context& context, bool v6) {
   using asio::ip::udp;
   error_code error;
   udp::socket socket(context);
-  socket.connect({asio::ip::make_address(v6 ? "2001:db8::1" : "192.0.2.1"), 9}, error);  // nobody's: addresses for documentation
+  socket.connect({asio::ip::make_address(v6 ? "2001:db8::1" : "192.0.2.1"), 9},
+                 error);  // nobody's: addresses for documentation
   if (!error) return socket.local_endpoint().address();
   if (v6) return asio::ip::address_v6::loopback();
   return asio::ip::address_v4::loopback();
