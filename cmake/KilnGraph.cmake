@@ -80,13 +80,10 @@ function(kiln_add_graph name file)
       add_dependencies(${name}_${tool} ${name}_object)
       target_link_libraries(${name}_${tool} PRIVATE Kiln::${tool}_main)
       # They run it for other tools' files, from their own folder.
-      if(TARGET kiln_convert)
-        add_dependencies(${name}_${tool} kiln_convert)
-      elseif(TARGET Kiln::convert)
-        add_custom_command(TARGET ${name}_${tool} POST_BUILD VERBATIM
-                           COMMAND ${CMAKE_COMMAND} -E copy_if_different $<TARGET_FILE:Kiln::convert>
-                                   $<TARGET_FILE_DIR:${name}_${tool}>)
-      endif()
+      add_dependencies(${name}_${tool} Kiln::convert)
+      add_custom_command(TARGET ${name}_${tool} POST_BUILD VERBATIM
+                         COMMAND ${CMAKE_COMMAND} -E copy_if_different $<TARGET_FILE:Kiln::convert>
+                                 $<TARGET_FILE_DIR:${name}_${tool}>)
     endif()
   endforeach()
   if(TARGET Kiln::shared_main)
@@ -121,8 +118,8 @@ function(kiln_install_graph name)
   endforeach()
   install(TARGETS ${name}_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(PROGRAMS $<TARGET_FILE:Kiln::convert> DESTINATION ${CMAKE_INSTALL_BINDIR})
-  get_target_property(folders Kiln::runtime INTERFACE_INCLUDE_DIRECTORIES)
-  find_file(KILN_PREDICTOR_HEADER kiln_predictor.h PATHS ${folders} NO_DEFAULT_PATH REQUIRED)
+  get_target_property(folders Kiln::runtime INTERFACE_INCLUDE_DIRECTORIES)  # of an installed Kiln
+  find_file(KILN_PREDICTOR_HEADER kiln_predictor.h PATHS ${KILN_CMAKE_DIR}/../runtime ${folders} NO_DEFAULT_PATH REQUIRED)
   install(FILES ${KILN_PREDICTOR_HEADER} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 endfunction()
 

@@ -1,7 +1,6 @@
 #include "convert_command.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include <optional>
 
 #include "checkpoint.h"
+#include "child_process.h"
 #include "error.h"
 #include "graph_source.h"
 #include "keras_files.h"
@@ -39,8 +39,8 @@ constexpr const char* kExamples = R"(Examples:
   kiln_convert model.kiln model.onnx                   the prediction, with its weights, for any ONNX runtime
   kiln_convert model.onnx net.cpp                      an ONNX model's network as a graph file of Kiln's
 
-Formats go by the ending: .kiln, .h5 or .hdf5, .keras, .safetensors, .onnx; - is standard input or output, in Kiln's
-format unless --to says otherwise.
+Formats go by the ending: .kiln, .h5 or .hdf5, .keras, .safetensors, .onnx, and .cpp for a graph file; - is standard
+input or output, in Kiln's format. --to FORMAT goes before OUTPUT's ending.
 
 Exit codes: 0 done, 1 failure, 2 usage error or a graph that the format cannot express, 3 bad file.)";
 
@@ -48,8 +48,8 @@ struct ConvertArguments {
   std::string input, output, like, to, name, loss;
 };
 
-std::string format_of(const std::string& path, const std::string& otherwise) {
-  if (path == "-") return otherwise;
+std::string format_of(const std::string& path) {
+  if (path == "-") return "kiln";
   const std::string end = std::filesystem::path(path).extension().string();
   if (end == ".hdf5") return "h5";
   for (const char* format : {"kiln", "h5", "keras", "safetensors", "onnx"}) {
@@ -60,16 +60,6 @@ std::string format_of(const std::string& path, const std::string& otherwise) {
 
 std::string read_input(const std::string& path) { return read_file(path == "-" ? "/dev/stdin" : path); }
 
-bool write_all(int file, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(file, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(count));
-  }
-  return true;
-}
-
 void limit(int resource, uint64_t amount) {
   rlimit now = {};
   ::getrlimit(static_cast<__rlimit_resource_t>(resource), &now);
@@ -79,8 +69,7 @@ void limit(int resource, uint64_t amount) {
 
 /// Runs the work in a child with limits that fit inputs of this size; returns what it returned there.
 std::string in_child(size_t input_bytes, const std::string& origin, const std::function<std::string()>& work) {
-  const int result = ::memfd_create("kiln-result", MFD_CLOEXEC), message = ::memfd_create("kiln-message", MFD_CLOEXEC);
-  if (result < 0 || message < 0) throw Failure("no memory for the translation");
+  MemoryFile result("kiln-result"), message("kiln-message");
   const pid_t child = ::fork();
   if (child < 0) throw Failure(fmt::format("no process for the translation: {}", std::strerror(errno)));
   if (child == 0) {
@@ -90,42 +79,30 @@ std::string in_child(size_t input_bytes, const std::string& origin, const std::f
     limit(RLIMIT_FSIZE, memory);
     limit(RLIMIT_NOFILE, 16);
     if (!kSanitized) limit(RLIMIT_AS, memory);
-    int code = static_cast<int>(ExitCode::failure);
+    const auto end = [&](int code, const std::string& text) noexcept {
+      message.fill(text);
+      ::_exit(code);
+    };
     try {
-      code = write_all(result, work()) ? 0 : code;
+      result.fill(work());
     } catch (const Error& error) {
-      code = error.exit_code();
-      write_all(message, error.what());
+      end(error.exit_code(), error.what());
     } catch (const std::bad_alloc&) {
-      code = static_cast<int>(ExitCode::data);
-      write_all(message, origin + ": needs more memory than a model of its size may");
+      end(static_cast<int>(ExitCode::data), origin + ": needs more memory than a model of its size may");
     } catch (const std::exception& error) {
-      write_all(message, fmt::format("{}: {}", origin, error.what()));
+      end(static_cast<int>(ExitCode::failure), fmt::format("{}: {}", origin, error.what()));
     }
-    ::_exit(code);
+    ::_exit(0);
   }
-  int status = 0;
-  pid_t ended = -1;
-  do ended = ::waitpid(child, &status, 0);
-  while (ended < 0 && errno == EINTR);
-  if (ended < 0) {  // SIGCHLD is ignored, perhaps
-    throw Failure(fmt::format("{}: how its translation ended cannot be known: {}", origin, std::strerror(errno)));
-  }
-  const std::string text = read_file(fmt::format("/proc/self/fd/{}", message));
-  std::string bytes;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) bytes = read_file(fmt::format("/proc/self/fd/{}", result));
-  ::close(result);
-  ::close(message);
+  const int status = wait_for(child);
   if (WIFSIGNALED(status)) {
     throw DataError(fmt::format(
         "{}: its reader {} (signal {}); the file is damaged", origin,
         WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL ? "did not come to an end" : "broke down",
         WTERMSIG(status)));
   }
-  if (WEXITSTATUS(status) != 0)
-    throw Error(static_cast<ExitCode>(WEXITSTATUS(status)),
-                text.empty() ? origin + ": no memory for what it is translated to" : text);
-  return bytes;
+  if (WEXITSTATUS(status) != 0) throw Error(static_cast<ExitCode>(WEXITSTATUS(status)), message.contents());
+  return result.contents();
 }
 
 std::optional<ConvertArguments> parse(const std::vector<std::string>& arguments, std::ostream& out) {
@@ -137,7 +114,8 @@ std::optional<ConvertArguments> parse(const std::vector<std::string>& arguments,
   app.add_option("output", result.output, "The file to write, or -")->option_text("OUTPUT")->required();
   app.add_option("--like", result.like, "A .kiln file of the same network: what another tool's file is read as")
       ->option_text("FILE");
-  app.add_option("--to", result.to, "The format to write where OUTPUT is -: kiln, h5, keras, safetensors, onnx or cpp")
+  app.add_option("--to", result.to,
+                 "The format to write, whatever OUTPUT's ending: kiln, h5, keras, safetensors, onnx or cpp")
       ->option_text("FORMAT")
       ->check(CLI::IsMember({"kiln", "h5", "hdf5", "keras", "safetensors", "onnx", "cpp"}));
   app.add_option("--name", result.name, "Of a graph file: the graph's name (default: the file's)")->option_text("NAME");
@@ -146,18 +124,9 @@ std::optional<ConvertArguments> parse(const std::vector<std::string>& arguments,
                  "binary_cross_entropy, mean_squared_error (the default for other outputs) or none")
       ->option_text("LOSS")
       ->check(CLI::IsMember({"categorical_cross_entropy", "binary_cross_entropy", "mean_squared_error", "none"}));
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    out << app.help();
+  if (const std::optional<std::string> text = parse_flags(app, arguments)) {
+    out << *text;
     return std::nullopt;
-  } catch (const CLI::CallForVersion& version) {
-    out << version.what() << '\n';
-    return std::nullopt;
-  } catch (const CLI::ExtrasError&) {
-    throw UsageError(fmt::format("unknown argument {}; see --help", app.remaining().front()));
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(fmt::format("{}; see --help", error.what()));
   }
   if (result.input == "-" && result.like == "-") throw UsageError("INPUT and --like cannot both be standard input");
   return result;
@@ -191,10 +160,10 @@ int convert_command(const std::vector<std::string>& arguments, const CommandEnvi
     const std::optional<ConvertArguments> parsed = parse(arguments, environment.out);
     if (!parsed) return 0;
     Conversion c;
-    c.from = format_of(parsed->input, "kiln");
-    c.to = std::filesystem::path(parsed->output).extension() == ".cpp"
-               ? "cpp"
-               : format_of(parsed->output, parsed->to.empty() ? "kiln" : parsed->to);
+    c.from = format_of(parsed->input);
+    c.to = !parsed->to.empty()                                           ? parsed->to
+           : std::filesystem::path(parsed->output).extension() == ".cpp" ? "cpp"
+                                                                         : format_of(parsed->output);
     if (c.to == "hdf5") c.to = "h5";
     c.origin = parsed->input == "-" ? "standard input" : parsed->input;
     c.like_origin = parsed->like == "-" ? "standard input" : parsed->like;
@@ -208,7 +177,7 @@ int convert_command(const std::vector<std::string>& arguments, const CommandEnvi
         throw UsageError(
             fmt::format("the graph cannot be called '{}', which is no name in C++; give it one with --name", c.name));
     } else if (!parsed->name.empty() || !parsed->loss.empty()) {
-      throw UsageError("--name and --loss are of a graph file, OUTPUT.cpp");
+      throw UsageError("--name and --loss are of a graph file: OUTPUT.cpp, or --to cpp");
     } else if (c.from != "kiln" && parsed->like.empty()) {
       throw UsageError(
           fmt::format("{}: --like FILE.kiln is missing, a file of the network that this one is of", c.origin));
@@ -217,7 +186,8 @@ int convert_command(const std::vector<std::string>& arguments, const CommandEnvi
     if (!parsed->like.empty()) c.like = read_input(parsed->like);
     const std::string result = in_child(c.bytes.size() + c.like.size(), c.origin, [&] { return convert(c); });
     if (parsed->output == "-") {
-      if (!write_all(STDOUT_FILENO, result)) throw Failure("standard output cannot be written");
+      if (const int error = write_all(environment.files, STDOUT_FILENO, result); error != 0)
+        throw Failure(fmt::format("standard output cannot be written: {}", std::strerror(error)));
     } else {
       write_atomically(environment.files, parsed->output, result);
     }

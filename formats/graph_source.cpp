@@ -50,13 +50,13 @@ class Writer {
     for (const json& node : description.at("nodes")) statement(node);
     std::string text = fmt::format(
         "// Written by kiln_convert from {}; --load of the trainer and --model of the predictor bring its weights.\n"
-        "#include \"dsl/graph.h\"\n\nusing namespace kiln;\n\nGraph {}() {{\n  Graph g{{\"{}\"}};\n{}",
-        printable(std::filesystem::path(origin).filename()), name, name, body_);
+        "#include \"dsl/graph.h\"\n\nusing namespace kiln;\n\nGraph network() {{\n  Graph g{{\"{}\"}};\n{}",
+        printable(std::filesystem::path(origin).filename()), name, body_);
     for (const json& output : description.at("outputs"))
       text += fmt::format("  g.output(\"{}\", {});\n", output.at("name").get<std::string>(),
                           values_.at(output.at("node").get<int>()));
     text += training(structure_.node(description.at("outputs").at(0).at("node").get<int>()), loss);
-    return text + fmt::format("  return g;\n}}\n\nKILN_GRAPH({})\n", name);
+    return text + "  return g;\n}\n\nKILN_GRAPH(network)\n";
   }
 
  private:

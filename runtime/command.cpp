@@ -6,8 +6,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
-#include <new>
-#include <nlohmann/json.hpp>
 #include <ostream>
 #include <thread>
 
@@ -16,22 +14,7 @@
 namespace kiln {
 
 int run_command(const std::string& name, std::ostream& err, const std::function<int()>& work) {
-  const auto report = [&](std::string message, int code) {
-    for (char& c : message) {
-      if (c == '\n') c = ' ';  // one line, whatever it quotes
-    }
-    err << name << ": error: " << message << std::endl;
-    return code;
-  };
-  try {
-    return work();
-  } catch (const Error& error) {
-    return report(error.what(), error.exit_code());
-  } catch (const std::bad_alloc&) {
-    return report("not enough memory", static_cast<int>(ExitCode::failure));
-  } catch (const std::exception& error) {
-    return report(error.what(), static_cast<int>(ExitCode::failure));
-  }
+  return guarded(work, [&](const std::string& message) { err << name << ": error: " << message << std::endl; });
 }
 
 std::function<std::string(const std::string&)> number_from(double low, double high) {
@@ -51,13 +34,6 @@ void add_config_file(CLI::App& app) {
 }
 
 std::optional<std::string> parse_flags(CLI::App& app, const std::vector<std::string>& arguments) {
-  for (const std::string& argument : arguments) {
-    try {
-      (void)nlohmann::json(argument).dump();
-    } catch (const nlohmann::json::exception&) {
-      throw UsageError("an argument is not UTF-8, but states and reports keep them as JSON, which has nothing else");
-    }
-  }
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);

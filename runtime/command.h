@@ -1,8 +1,8 @@
 #pragma once
 
 #include <functional>
-#include <iosfwd>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -38,6 +38,12 @@ void add_config_file(CLI::App& app);
 /// Reads the arguments, the program's name not among them. The text that --help or --version asks for, else nothing;
 /// throws UsageError.
 std::optional<std::string> parse_flags(CLI::App& app, const std::vector<std::string>& arguments);
+
+/// A line of --json. Bytes of a path that are no UTF-8, which JSON has not, become U+FFFD.
+template <class Json>
+void print_json(std::ostream& out, const Json& json) {
+  out << json.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
+}
 
 /// The threads to use: as asked, or (0) as many as the process may run on.
 int thread_count(int asked);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -37,5 +38,36 @@ struct DataError : Error {
 struct NonFiniteError : Error {
   explicit NonFiniteError(const std::string& message) : Error(ExitCode::non_finite, message) {}
 };
+
+/// Text that may quote a file, for a terminal: one line, and no control character, which could do anything there.
+inline std::string one_line(std::string text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const bool second = c >= 0x80 && c < 0xa0 && i > 0 && text[i - 1] == '\xc2';  // UTF-8 of U+0080 to U+009F
+    if (second) text[i - 1] = '?';
+    if (c == '\n')
+      text[i] = ' ';
+    else if (c < 32 || c == 127 || second)
+      text[i] = '?';
+  }
+  return text;
+}
+
+/// What the work returns; or, of what it throws, the exit code that belongs to it, after `report` was given the
+/// message, as a line.
+template <class Work, class Report>
+int guarded(const Work& work, const Report& report) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    report(one_line(error.what()));
+    return error.exit_code();
+  } catch (const std::bad_alloc&) {
+    report(std::string("not enough memory"));
+  } catch (const std::exception& error) {
+    report(one_line(error.what()));
+  }
+  return static_cast<int>(ExitCode::failure);
+}
 
 }  // namespace kiln

@@ -2,17 +2,22 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <new>
 
 #include "error.h"
 
 namespace kiln {
 namespace {
+
+constexpr std::string_view kTemporary = ".kiln-", kTemporaryEnd = ".tmp";  // the process between them
 
 int result(int value) { return value < 0 ? errno : 0; }
 
@@ -23,17 +28,6 @@ std::string folder_of(const std::string& path) {
 
 [[noreturn]] void fail(const std::string& path, const char* what, int error) {
   throw Failure(fmt::format("{}: {}: {}", path, what, std::strerror(error)));
-}
-
-/// Writes all of `data`, however many calls that takes.
-int write_all(FileSystem& files, int file, std::string_view data) {
-  while (!data.empty()) {
-    size_t written = 0;
-    if (const int error = files.write(file, data.data(), data.size(), written); error != 0) return error;
-    if (written == 0) return EIO;
-    data.remove_prefix(written);
-  }
-  return 0;
 }
 
 }  // namespace
@@ -79,8 +73,19 @@ int DiskFileSystem::create_folders(const std::string& path) {
   return error.value();
 }
 
+int write_all(FileSystem& files, int file, std::string_view data) {
+  while (!data.empty()) {
+    size_t written = 0;
+    if (const int error = files.write(file, data.data(), data.size(), written); error != 0) return error;
+    if (written == 0) return EIO;
+    data.remove_prefix(written);
+  }
+  return 0;
+}
+
 void write_atomically(FileSystem& files, const std::string& path, std::span<const std::string_view> pieces) {
-  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid()), folder = folder_of(path);
+  const std::string temporary = fmt::format("{}{}{}{}", path, kTemporary, ::getpid(), kTemporaryEnd),
+                    folder = folder_of(path);
   int file = -1;  // from here on nothing is allocated: running out of memory leaves nothing behind
   if (const int error = files.open_new(temporary, file); error != 0) fail(path, "cannot be created", error);
   int error = 0;
@@ -101,6 +106,22 @@ void write_atomically(FileSystem& files, const std::string& path, std::span<cons
 
 void write_atomically(FileSystem& files, const std::string& path, std::string_view contents) {
   write_atomically(files, path, std::span(&contents, 1));
+}
+
+void remove_leftovers(FileSystem& files, const std::string& folder) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    const size_t at = name.rfind(kTemporary);
+    if (at == std::string::npos) continue;
+    const char* const end = name.data() + name.size();
+    pid_t process = 0;
+    const auto [rest, wrong] = std::from_chars(name.data() + at + kTemporary.size(), end, process);
+    if (wrong == std::errc() && std::string_view(rest, end) == kTemporaryEnd && process > 0 && ::kill(process, 0) < 0 &&
+        errno == ESRCH)
+      files.remove(entry.path().string());
+  }
+  if (error == std::errc::not_enough_memory) throw std::bad_alloc();
 }
 
 void append(FileSystem& files, const std::string& path, std::string_view contents) {

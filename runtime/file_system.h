@@ -37,10 +37,16 @@ class DiskFileSystem : public FileSystem {
   int create_folders(const std::string& path) override;
 };
 
+/// Writes all of `data`, however many calls that takes; returns 0 or an errno value.
+int write_all(FileSystem& files, int file, std::string_view data);
+
 /// Replaces `path` by the concatenated pieces, or leaves it as it was: a temporary file in the same folder is written,
 /// synced and renamed. Throws Failure "path: what: reason".
 void write_atomically(FileSystem& files, const std::string& path, std::span<const std::string_view> pieces);
 void write_atomically(FileSystem& files, const std::string& path, std::string_view contents);
+
+/// Removes such temporary files of processes that were killed: those in this folder whose process is no more.
+void remove_leftovers(FileSystem& files, const std::string& folder);
 
 /// Appends to a file, creating it; throws Failure.
 void append(FileSystem& files, const std::string& path, std::string_view contents);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/udp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -45,6 +46,19 @@ int allowed_connections(int wanted) {
 
 HttpResponse text_response(int status, const std::string& text) {
   return {.status = status, .type = "text/plain; charset=utf-8", .body = text + "\n"};
+}
+
+/// The address that other machines reach this one by, or this machine's own where there are none: connecting by UDP
+/// sends nothing, and binds to where a packet would leave.
+asio::ip::address own_address(asio::io_context& context, bool v6) {
+  using asio::ip::udp;
+  error_code error;
+  udp::socket socket(context);
+  socket.connect({asio::ip::make_address(v6 ? "2001:db8::1" : "192.0.2.1"), 9},
+                 error);  // nobody's: addresses for documentation
+  if (!error) return socket.local_endpoint().address();
+  if (v6) return asio::ip::address_v6::loopback();
+  return asio::ip::address_v4::loopback();
 }
 
 }  // namespace
@@ -210,8 +224,10 @@ HttpServer::~HttpServer() { state_->stopping = true; }
 
 std::string HttpServer::url() const {
   const tcp::endpoint endpoint = state_->acceptor.local_endpoint();
-  const std::string host = endpoint.address().to_string();
-  return fmt::format("http://{}:{}/", endpoint.address().is_v6() ? "[" + host + "]" : host, endpoint.port());
+  asio::ip::address address = endpoint.address();
+  if (address.is_unspecified()) address = own_address(state_->context, address.is_v6());
+  const std::string host = address.to_string();
+  return fmt::format("http://{}:{}/", address.is_v6() ? "[" + host + "]" : host, endpoint.port());
 }
 
 int64_t HttpServer::run(const std::function<bool()>& stopped) {

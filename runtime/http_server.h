@@ -45,7 +45,8 @@ class HttpServer {
   HttpServer(const HttpAddress& address, std::vector<HttpRoute> routes, const HttpLimits& limits = {});
   ~HttpServer();
 
-  /// "http://127.0.0.1:8080/", with the port that was picked for port 0.
+  /// "http://127.0.0.1:8080/", with the port that was picked for port 0; where the server listens at every address of
+  /// this machine, with the one that other machines reach it by.
   std::string url() const;
 
   /// Answers requests until `stopped`, which is asked ten times a second, returns true. Returns how many it answered.

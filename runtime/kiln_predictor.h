@@ -11,8 +11,8 @@ extern "C" {
 #endif
 
 /* One model with its memory and threads. Calls of one predictor must not overlap; several predictors may work at once.
- * In a forked child, one that was idle at the fork works on the calling thread alone, with the same results; for threads
- * open another there. */
+ * In a forked child, one that was idle at the fork works on the calling thread alone, with the same results; for
+ * threads open another there. */
 struct kiln_predictor;
 
 /* Loads a trained model, runs/<graph>-<n>/model.kiln, to predict with `threads` threads (0: all cores). On failure the
@@ -24,8 +24,8 @@ int64_t kiln_predictor_input_size(const struct kiln_predictor* predictor);
 int64_t kiln_predictor_output_size(const struct kiln_predictor* predictor);
 
 /* Predicts `count` rows that lie one after the other, row-major; so do the outputs. Few rows are predicted one by one,
- * many in batches. Returns 0, or an exit code of the command lines: 1 failure, 4 values that
- * are not finite; then `outputs` holds nothing of use and `message` a line. */
+ * many in batches. Returns 0, or an exit code of the command lines: 1 failure, 2 a negative
+ * count, 4 values that are not finite; then `outputs` holds nothing of use and `message` a line. */
 int kiln_predictor_run(struct kiln_predictor* predictor, const uint8_t* rows, int64_t count, float* outputs,
                        char* message, size_t message_size);
 

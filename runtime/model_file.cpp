@@ -2,47 +2,19 @@
 
 #include <fmt/format.h>
 #include <spawn.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 #include <filesystem>
 
+#include "child_process.h"
 #include "error.h"
 
 extern char** environ;
 
 namespace kiln {
 namespace {
-
-/// A file without a name, in memory, which a child process reads or writes as one of its standard streams.
-class MemoryFile {
- public:
-  explicit MemoryFile(const char* name) : file_(::memfd_create(name, MFD_CLOEXEC)) {
-    if (file_ < 0) throw Failure(fmt::format("no memory file for kiln_convert: {}", std::strerror(errno)));
-  }
-  ~MemoryFile() { ::close(file_); }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-
-  int descriptor() const { return file_; }
-  /// Where this process finds it in the file system.
-  std::string path() const { return fmt::format("/proc/self/fd/{}", file_); }
-  void fill(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t count = ::write(file_, bytes.data(), bytes.size());
-      if (count < 0 && errno == EINTR) continue;
-      if (count <= 0) throw Failure(fmt::format("no memory to hand over to kiln_convert: {}", std::strerror(errno)));
-      bytes.remove_prefix(static_cast<size_t>(count));
-    }
-    ::lseek(file_, 0, SEEK_SET);
-  }
-
- private:
-  int file_;
-};
 
 /// Beside this program, or on PATH.
 std::string converter() {
@@ -83,14 +55,9 @@ std::string convert(const std::vector<std::string>& arguments, std::string_view 
                     "this program or on PATH",
                     std::strerror(error)));
   }
-  int status = 0;
-  pid_t ended = -1;
-  do ended = ::waitpid(child, &status, 0);
-  while (ended < 0 && errno == EINTR);
-  if (ended < 0)  // SIGCHLD is ignored, perhaps
-    throw Failure(fmt::format("how kiln_convert ended cannot be known: {}", std::strerror(errno)));
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return read_file(out.path());
-  std::string message = read_file(err.path());
+  const int status = wait_for(child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return out.contents();
+  std::string message = err.contents();
   if (const size_t end = message.find('\n'); end != std::string::npos) message.resize(end);
   constexpr std::string_view kPrefix = "kiln_convert: error: ";
   if (message.starts_with(kPrefix)) message.erase(0, kPrefix.size());

@@ -92,12 +92,13 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
       ->option_text("SPEC");
   app.add_option("--seed", result.seed, "Accepted like the trainer's; prediction draws no random numbers")
       ->option_text("N");
-  app.add_flag("--quiet", result.quiet, "Print nothing but errors");
+  app.add_flag("--quiet", result.quiet, "Print nothing but errors, not even with --json");
   app.add_flag("--json", result.json, "Print the result as one JSON object, nothing else");
   if (const std::optional<std::string> text = parse_flags(app, arguments)) {
     out << *text;
     return std::nullopt;
   }
+  if (result.quiet) result.json = false;
   if (result.test.empty() && result.serve.empty())
     throw UsageError("give --test FILE, the rows to predict, or --serve PORT, for a page to draw on; see --help");
   return result;
@@ -109,14 +110,14 @@ int serve(const PredictArguments& arguments, const kiln_model& model, Context& c
   const Interrupt interrupt;
   const auto ready = [&](const std::string& url) {
     if (arguments.json)
-      environment.out << nlohmann::json{{"url", url}}.dump() << std::endl;
+      print_json(environment.out, nlohmann::json{{"url", url}});
     else if (!arguments.quiet)
       environment.out << fmt::format("Draw at {} (Ctrl-C ends it)\n", url) << std::flush;
   };
   const int64_t answered =
       serve_drawing_page(model, context, weights, parse_http_address(arguments.serve), ready, environment.interrupted);
   if (arguments.json)
-    environment.out << nlohmann::json{{"requests", answered}}.dump() << std::endl;
+    print_json(environment.out, nlohmann::json{{"requests", answered}});
   else if (!arguments.quiet)
     environment.out << fmt::format("Stopped; {} requests answered\n", answered) << std::flush;
   return 0;
@@ -166,7 +167,7 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
       if (!labels.empty()) result["accuracy"] = accuracy;
       if (!parsed->out.empty()) result["submission"] = parsed->out;
       if (!parsed->probabilities.empty()) result["probabilities"] = parsed->probabilities;
-      environment.out << result.dump() << std::endl;
+      print_json(environment.out, result);
     } else if (!parsed->quiet) {
       environment.out << fmt::format("{} rows of {} predicted in {}\n", dataset.rows, dataset.origin,
                                      format_duration(seconds));

@@ -59,8 +59,8 @@ struct kiln_kernel {
   int32_t line;
   int32_t reserved;
   const char* schedule; /* "recipe=rows tile=6", in the words of --schedule */
-  double flops; /* at a full batch, a multiply-add counted as two, padding's zeros included */
-  double bytes; /* read and written, each buffer once */
+  double flops;         /* at a full batch, a multiply-add counted as two, padding's zeros included */
+  double bytes;         /* read and written, each buffer once */
   kiln_function run;
 };
 

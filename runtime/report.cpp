@@ -166,6 +166,7 @@ std::string report_html(const kiln_model& model, const uint8_t* weights, const R
                {"metrics", results.metrics},
                {"monitor", results.monitor},
                {"best_epoch", results.best_epoch},
+               {"kept_epoch", results.kept_epoch},
                {"seconds", results.seconds},
                {"weights_crc32", results.weights_checksum},
                {"image", nullptr},

@@ -20,7 +20,7 @@ struct Evaluation {
   const Dataset& dataset;
   int64_t first_row;                // of the data set, that these rows begin with
   std::span<const int32_t> labels;  // theirs
-  Predictions predictions;
+  const Predictions& predictions;
 };
 
 /// Rows and what a model without classes, whose output has the input's size, makes of them: an autoencoder's.
@@ -38,6 +38,7 @@ struct RunResults {
   std::string metrics;     // metrics.csv
   std::string monitor;     // what says which epoch is best
   int64_t best_epoch = 0;  // 0: none
+  int64_t kept_epoch = 0;  // the one that the weights are of
   double seconds = 0;
   std::string weights_checksum;
   std::vector<Evaluation> evaluations;  // none where the model does not tell classes apart

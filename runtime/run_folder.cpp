@@ -22,6 +22,7 @@ std::string create_next_run_folder(FileSystem& files, const std::string& parent,
 RunFolder::RunFolder(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {
   while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
   create_folders(files_, path_);
+  remove_leftovers(files_, path_);
 }
 
 void RunFolder::write(const std::string& name, const std::string& text) { write_atomically(files_, file(name), text); }

@@ -26,7 +26,7 @@ std::string create_next_run_folder(FileSystem& files, const std::string& parent,
 ///     report.html     a page with all of it (report.h)
 class RunFolder {
  public:
-  /// Creates it; throws Failure.
+  /// Creates it, or clears it of what a killed run left half written; throws Failure.
   RunFolder(FileSystem& files, std::string path);
 
   std::string file(const std::string& name) const { return path_ + "/" + name; }

@@ -211,7 +211,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
                "steps, for ui.perfetto.dev")
       ->check(CLI::IsMember({"table", "trace"}))
       ->group(group);
-  app.add_flag("--quiet", result.quiet, "Print nothing but errors")->group(group);
+  app.add_flag("--quiet", result.quiet, "Print nothing but errors, not even with --json")->group(group);
   app.add_flag("--json", result.json,
                "Print a JSON object an epoch, one for a profile and one for the result, nothing else")
       ->group(group);
@@ -220,6 +220,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
     out << *text;
     return std::nullopt;
   }
+  if (result.quiet) result.json = false;
   for (const auto& [option, given] : lasting) {
     if (option->count() > 0) result.given.push_back(given);
   }

@@ -305,6 +305,8 @@ uint8_t* Trainer::weights() const { return options_.average > 0 ? average_.data(
 
 uint8_t* Trainer::final_weights() const { return options_.restore_best && best_epoch_ > 0 ? best_.data() : weights(); }
 
+int64_t Trainer::final_epoch() const { return options_.restore_best && best_epoch_ > 0 ? best_epoch_ : epoch_; }
+
 Checkpoint Trainer::model(const uint8_t* weights) const {
   Checkpoint result;
   result.weights.assign(weights, weights + model_.weight_bytes);

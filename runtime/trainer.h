@@ -82,6 +82,8 @@ class Trainer {
   uint8_t* weights() const;
   /// Those of the run's end: the best epoch's with restore_best.
   uint8_t* final_weights() const;
+  /// The epoch that they are of.
+  int64_t final_epoch() const;
   /// A model to predict with.
   Checkpoint model(const uint8_t* weights) const;
 

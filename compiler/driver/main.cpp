@@ -23,6 +23,7 @@
 #include "driver/print.h"
 #include "driver/schedules.h"
 #include "driver/version.h"
+#include "error.h"
 #include "interrupt.h"
 #include "tune/self_check.h"
 #include "tune/tuner.h"
@@ -282,7 +283,7 @@ int main(int argc, char** argv) {
                  "faster to the schedule file, for later builds to use")
       ->check(CLI::PositiveNumber);
   app.add_option("--seed", options.seed, "Accepted like the trainer's; compiling draws no random numbers");
-  app.add_flag("--quiet", options.quiet, "Print errors only");
+  app.add_flag("--quiet", options.quiet, "Print errors only, not even with --json");
   app.add_flag("--json", options.json, "Print one JSON object when done");
   add_config_file(app);
   app.set_version_flag("--version", compiler_version());
@@ -291,21 +292,17 @@ int main(int argc, char** argv) {
              " --explain conv2d_1.forward\n  " + program + " --list-schedules | less\n  " + program +
              " --schedule conv2d_1.forward:recipe=rows,tile=6\n  " + program +
              " --autotune 60\n\nExit codes: 0 done, 1 failure, 2 usage or graph error.");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& success) {
-    return app.exit(success);
-  } catch (const CLI::ParseError& error) {
-    std::cerr << program << ": error: " << error.what() << "; see " << program << " --help\n";
-    return 2;
-  }
-  try {
-    return compile(options);
-  } catch (const UserError& error) {
-    std::cerr << error.what() << '\n';
-    return 2;
-  } catch (const std::exception& error) {
-    std::cerr << program << ": error: " << error.what() << '\n';
-    return 1;
-  }
+  return run_command(program, std::cerr, [&] {
+    if (const std::optional<std::string> text = parse_flags(app, {argv + 1, argv + argc})) {
+      std::cout << *text;
+      return 0;
+    }
+    if (options.quiet) options.json = false;
+    try {
+      return compile(options);
+    } catch (const UserError& error) {  // with its place in the graph file, and that line
+      std::cerr << error.what() << '\n';
+      return static_cast<int>(ExitCode::usage);
+    }
+  });
 }

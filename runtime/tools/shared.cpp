@@ -1,7 +1,8 @@
 // The functions of kiln_predictor.h. No exception leaves them.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
-#include <new>
 #include <span>
 
 #include "checkpoint.h"
@@ -31,33 +32,28 @@ struct kiln_predictor {
 
 namespace {
 
-/// The exit code of what `work` throws, whose message is copied as far as it fits.
+/// The exit code of the work, or of what it throws, whose message is copied as far as it fits.
 template <class Work>
-int guarded(char* message, size_t message_size, Work work) {
-  const auto report = [&](const char* text, int code) {
-    if (message == nullptr || message_size == 0) return code;
-    const size_t length = std::min(std::strlen(text), message_size - 1);
-    std::memcpy(message, text, length);
+int told(char* message, size_t message_size, Work work) {
+  const auto report = [&](const std::string& text) {
+    if (message == nullptr || message_size == 0) return;
+    const size_t length = std::min(text.size(), message_size - 1);
+    std::memcpy(message, text.data(), length);
     message[length] = 0;
-    return code;
   };
-  try {
-    work();
-    return 0;
-  } catch (const kiln::Error& error) {
-    return report(error.what(), error.exit_code());
-  } catch (const std::bad_alloc&) {
-    return report("not enough memory", static_cast<int>(kiln::ExitCode::failure));
-  } catch (const std::exception& error) {
-    return report(error.what(), static_cast<int>(kiln::ExitCode::failure));
-  }
+  return kiln::guarded(
+      [&] {
+        work();
+        return 0;
+      },
+      report);
 }
 
 }  // namespace
 
 kiln_predictor* kiln_predictor_open(const char* path, int threads, char* message, size_t message_size) {
   kiln_predictor* predictor = nullptr;
-  guarded(message, message_size, [&] {
+  told(message, message_size, [&] {
     const kiln_model& model = kiln::model_for_processor(*kiln_linked_model());
     kiln::require_processor(model);
     kiln::predicted_output(model);
@@ -75,7 +71,8 @@ int64_t kiln_predictor_output_size(const kiln_predictor* predictor) {
 
 int kiln_predictor_run(kiln_predictor* predictor, const uint8_t* rows, int64_t count, float* outputs, char* message,
                        size_t message_size) {
-  return guarded(message, message_size, [&] {
+  return told(message, message_size, [&] {
+    if (count < 0) throw kiln::UsageError(fmt::format("{} rows cannot be predicted", count));
     const int64_t input_size = kiln_predictor_input_size(predictor);
     if (count <= std::max<int64_t>(1, kiln::rows_one_by_one(predictor->model))) {
       for (int64_t i = 0; i < count; ++i) {

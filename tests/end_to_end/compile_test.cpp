@@ -80,9 +80,9 @@ TEST_F(Compile, APlaceThatCannotBeWrittenIsOneLineAndLeavesNothing) {
   EXPECT_EQ(into_file.exit_code, 1);
   EXPECT_EQ(std::count(into_file.err.begin(), into_file.err.end(), '\n'), 1) << into_file.err;
   EXPECT_EQ(contents(path("file")), "text");
-  fs::create_directories(folder_ / "out/mlp.h");  // a folder of that name
+  fs::create_directories(path("out/mlp.h"));  // a folder of that name
   refused("--out out", 1, "mlp_compile: error: cannot write out/mlp.h: Is a directory");
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "out"), fs::directory_iterator()), 1);
+  EXPECT_EQ(std::distance(fs::directory_iterator(path("out")), fs::directory_iterator()), 1);
   refused("--out /proc/self", 1, "mlp_compile: error: cannot write /proc/self/mlp.h");
 }
 
@@ -92,20 +92,20 @@ TEST_F(Compile, SaysWhichTargetsItCouldNotCheck) {
   EXPECT_EQ(target.substr(0, 12), "arm-64-linux");
   EXPECT_EQ(json.at("checked_kernels"), 0);
   EXPECT_EQ(json.at("precision"), "f32");
-  EXPECT_EQ(json.at("object_bytes"), fs::file_size(folder_ / "arm/mlp.o"));
+  EXPECT_EQ(json.at("object_bytes"), fs::file_size(path("arm/mlp.o")));
   const std::string text = output("--target arm64 --out arm");
   EXPECT_TRUE(std::regex_match(text, std::regex("mlp: 4 programs, ([0-9]+) kernels \\(\\1 from the cache\\), .*\n"
                                                 "mlp: not checked, since this processor cannot run it: " +
                                                 target + "\n")))
       << text;
   EXPECT_EQ(output("--target sse41 --out sse --quiet"), "");
-  EXPECT_TRUE(fs::exists(folder_ / "sse/mlp.o"));
+  EXPECT_TRUE(fs::exists(path("sse/mlp.o")));
 }
 
 TEST_F(Compile, WithoutAFolderItWritesToGenerated) {
   EXPECT_EQ(output("--target sse41 --quiet"), "");
   for (const char* name : {"mlp.o", "mlp.h", "mlp.dot", "mlp.svg", "mlp_gradient.dot", "mlp_gradient.svg"})
-    EXPECT_GT(fs::file_size(folder_ / "generated/mlp" / name), 0U) << name;
+    EXPECT_GT(fs::file_size(path("generated/mlp") / name), 0U) << name;
 }
 
 TEST_F(Compile, MixedPrecisionIsCheckedWhereTheProcessorHasIt) {
@@ -121,7 +121,7 @@ TEST_F(Compile, MixedPrecisionIsCheckedWhereTheProcessorHasIt) {
 // Where `--autotune` finds nothing that is faster, the file is not there; what it says fits in both cases.
 TEST_F(Compile, AutotuneWritesWhatLaterBuildsUse) {
   const auto result = nlohmann::json::parse(output("--autotune 2 --schedule-file tuned.schedule --json"));
-  EXPECT_EQ(fs::exists(folder_ / "tuned.schedule"), !result.at("kernels").empty());
+  EXPECT_EQ(fs::exists(path("tuned.schedule")), !result.at("kernels").empty());
   // The tuner's own file goes on where it was; a line of one's own stays.
   std::ofstream(path("own.schedule")) << "# mine\ntrain/dense.forward: tile=1\n";
   const std::string text = output("--autotune 2 --schedule-file own.schedule");

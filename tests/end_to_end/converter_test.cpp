@@ -9,13 +9,13 @@ class Converter : public Tools {
  protected:
   void SetUp() override {
     Tools::SetUp();
-    fs::copy_file(kTools + "/mlp_predict", folder_ / "mlp_predict");
+    fs::copy_file(kTools + "/mlp_predict", path("mlp_predict"));
     std::ofstream(path("model.h5")) << "no HDF5";
     std::ofstream(path("test.csv")) << "pixel0\n1\n";
   }
   /// Puts a shell script in the converter's place, beside the predictor.
   void script(const std::string& text) const {
-    const fs::path program = folder_ / "kiln_convert";
+    const fs::path program = path("kiln_convert");
     std::ofstream(program) << "#!/bin/sh\n" << text << "\n";
     fs::permissions(program, fs::perms::owner_all);
   }
@@ -24,7 +24,7 @@ class Converter : public Tools {
     EXPECT_EQ(result.exit_code, code) << result.err;
     EXPECT_EQ(result.err, "mlp_predict: error: " + message + "\n");
   }
-  std::string own() const { return fs::canonical(folder_).string() + "/kiln_convert"; }
+  std::string own() const { return fs::canonical(path(".")).string() + "/kiln_convert"; }
 };
 
 TEST_F(Converter, ThatIsMissingIsSaid) {
@@ -62,7 +62,7 @@ TEST_F(Converter, WhoseEndNobodyIsToldIsAFailure) {
 
 TEST_F(Converter, AFileNamedLikeAFlagIsAFile) {
   script("for argument; do echo \"kiln_convert: error: $argument\" >&2; exit 3; done");
-  fs::rename(folder_ / "model.h5", folder_ / "-x.h5");
+  fs::rename(path("model.h5"), path("-x.h5"));
   const Result result = shell("./mlp_predict --model=-x.h5 --test test.csv");
   EXPECT_EQ(result.err, "mlp_predict: error: ./-x.h5\n");
 }

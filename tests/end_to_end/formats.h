@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <memory>
 
 #include "end_to_end/tools.h"
 
@@ -16,23 +17,18 @@ inline void write(const fs::path& path, const std::string& bytes) { std::ofstrea
 class Formats : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    std::string name = (fs::temp_directory_path() / "kiln-formats-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
+    folder_ = std::make_unique<CommandFolder>();
     ASSERT_EQ(run("digits_train --export-digits data --digits 256").exit_code, 0);
     const Result trained = run(
         "digits_train --train data/train.csv --epochs 2 --validation-split 0 --quiet --run-folder run --save model.h5");
     ASSERT_EQ(trained.exit_code, 0) << trained.err;
     ASSERT_EQ(run("kiln_convert run/last.kiln model.keras").exit_code, 0);
   }
-  static void TearDownTestSuite() { fs::remove_all(folder_); }
+  static void TearDownTestSuite() { folder_.reset(); }
 
-  static std::string path(const std::string& name) { return (folder_ / name).string(); }
+  static std::string path(const std::string& name) { return folder_->path(name); }
 
-  static Result shell(const std::string& line) {
-    const int status = std::system(("cd " + folder_.string() + " && " + line + " >out.txt 2>err.txt").c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, contents(folder_ / "out.txt"), contents(folder_ / "err.txt")};
-  }
+  static Result shell(const std::string& line) { return folder_->run(line); }
   static Result run(const std::string& command) { return shell(kTools + "/" + command); }
 
   static bool no_python() { return !fs::exists(kPython); }
@@ -51,7 +47,7 @@ class Formats : public testing::Test {
     EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
   }
 
-  inline static fs::path folder_;
+  inline static std::unique_ptr<CommandFolder> folder_;
 };
 
 #define REQUIRE_TOOLS() \

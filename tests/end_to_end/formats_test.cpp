@@ -23,6 +23,15 @@ TEST_F(Formats, ThereAndBackIsTheSameModel) {
   }
 }
 
+TEST_F(Formats, TheFormatThatIsAskedForGoesBeforeTheEnding) {
+  for (const char* output : {"odd.bin", "odd.h5", "- >odd.out"}) {
+    const std::string name = output[0] == '-' ? "odd.out" : output;
+    ASSERT_EQ(run("kiln_convert run/last.kiln --to keras " + std::string(output)).exit_code, 0);
+    EXPECT_TRUE(contents(path(name)) == contents(path("model.keras"))) << name;
+  }
+  refused("kiln_convert run/last.kiln odd.bin", 2, "odd.bin: its ending is none of .kiln, .h5, .keras, .safetensors");
+}
+
 TEST_F(Formats, GoingOnFromAFileIsGoingOnFromTheState) {
   // One batch an epoch, so that both runs take the same step.
   ASSERT_EQ(run("branches_train --train data/train.csv --overfit 64 --epochs 2 --quiet --run-folder b --save b.keras")

@@ -1,53 +1,34 @@
 // libdigits.so from C and from Python, as the examples use it, against the predictor.
 #include <gtest/gtest.h>
-#include <stdlib.h>
-#include <sys/wait.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <vector>
 
 #include "data/dataset.h"
+#include "support/command_folder.h"
 
 namespace kiln {
 namespace {
 
-namespace fs = std::filesystem;
-
-const std::string kBuild = KILN_BINARY_DIR, kSource = KILN_SOURCE_DIR;
+const std::string kSource = KILN_SOURCE_DIR;
 
 class SharedLibrary : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "kiln-shared-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-    ASSERT_EQ(run(kBuild + "/digits_train --digits 500 --epochs 1 --quiet --run-folder run"), 0) << output();
-    ASSERT_EQ(run(kBuild + "/digits_train --export-digits digits --digits 100 --quiet"), 0) << output();
-    const Dataset test = load_dataset((folder_ / "digits/test.csv").string(), {28, 28, 1}, 10);
-    std::ofstream(folder_ / "rows", std::ios::binary)
+    ASSERT_EQ(run(kTools + "/digits_train --digits 500 --epochs 1 --quiet --run-folder run"), 0) << output();
+    ASSERT_EQ(run(kTools + "/digits_train --export-digits digits --digits 100 --quiet"), 0) << output();
+    const Dataset test = load_dataset(folder_.path("digits/test.csv"), {28, 28, 1}, 10);
+    std::ofstream(folder_.path("rows"), std::ios::binary)
         .write(reinterpret_cast<const char*>(test.pixels.data()), kRows * test.elements());
-    ASSERT_EQ(run(kBuild + "/digits_predict --model run/model.kiln --test digits/test.csv --out out.csv"), 0)
+    ASSERT_EQ(run(kTools + "/digits_predict --model run/model.kiln --test digits/test.csv --out out.csv"), 0)
         << output();
-    std::ifstream submission(folder_ / "out.csv");
+    std::ifstream submission(folder_.path("out.csv"));
     std::string line;
     std::getline(submission, line);
     for (int i = 0; i < kRows && std::getline(submission, line); ++i) expected_.push_back(line.back());
   }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  /// The exit code of the command in the test's folder; output() is what it printed.
-  int run(const std::string& command) const {
-    const int status = std::system(("cd " + folder_.string() + " && " + command + " >output 2>&1").c_str());
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-  std::string output() const {
-    std::stringstream text;
-    text << std::ifstream(folder_ / "output").rdbuf();
-    return text.str();
-  }
+  int run(const std::string& command) const { return folder_.run(command).exit_code; }
+  std::string output() const { return folder_.output(); }
   /// The first letter of each line that was printed: the class.
   std::string classes() const {
     std::istringstream lines(output());
@@ -57,13 +38,13 @@ class SharedLibrary : public testing::Test {
   }
 
   static constexpr int kRows = 70;  // a batch and some
-  fs::path folder_;
+  CommandFolder folder_;
   std::string expected_;
 };
 
 TEST_F(SharedLibrary, PredictsFromC) {
   ASSERT_EQ(run("cc -Wall -Wextra -Werror -pedantic -I " + kSource + "/runtime " + kSource + "/examples/predict.c " +
-                kBuild + "/libdigits.so -Wl,-rpath," + kBuild + " -o predict"),
+                kTools + "/libdigits.so -Wl,-rpath," + kTools + " -o predict"),
             0)
       << output();
   ASSERT_EQ(run("./predict run/model.kiln rows"), 0) << output();
@@ -73,15 +54,33 @@ TEST_F(SharedLibrary, PredictsFromC) {
 }
 
 TEST_F(SharedLibrary, PredictsFromPython) {
-  const std::string python = "python3 " + kSource + "/examples/predict.py " + kBuild + "/libdigits.so ";
+  const std::string python = "python3 " + kSource + "/examples/predict.py " + kTools + "/libdigits.so ";
   ASSERT_EQ(run(python + "run/model.kiln rows"), 0) << output();
   EXPECT_EQ(classes(), expected_);
   EXPECT_EQ(run(python + "missing.kiln rows"), 1);
   EXPECT_NE(output().find("RuntimeError: missing.kiln: "), std::string::npos) << output();
 }
 
+TEST_F(SharedLibrary, ANegativeCountIsAnError) {
+  std::ofstream(folder_.path("count.c")) << R"(
+#include <stdio.h>
+#include "kiln_predictor.h"
+int main(void) {
+  char message[100] = "";
+  struct kiln_predictor* predictor = kiln_predictor_open("run/model.kiln", 1, message, sizeof message);
+  int code = kiln_predictor_run(predictor, NULL, -1, NULL, message, sizeof message);
+  printf("%d %s, %d\n", code, message, kiln_predictor_run(predictor, NULL, 0, NULL, NULL, 0));
+  kiln_predictor_close(predictor);
+})";
+  ASSERT_EQ(run("cc -I " + kSource + "/runtime count.c " + kTools + "/libdigits.so -Wl,-rpath," + kTools + " -o count"),
+            0)
+      << output();
+  ASSERT_EQ(run("./count"), 0) << output();
+  EXPECT_EQ(output(), "2 -1 rows cannot be predicted, 0\n");
+}
+
 TEST_F(SharedLibrary, HasNoSymbolsButItsOwn) {
-  ASSERT_EQ(run("nm -D --defined-only " + kBuild + "/libdigits.so"), 0) << output();
+  ASSERT_EQ(run("nm -D --defined-only " + kTools + "/libdigits.so"), 0) << output();
   std::istringstream lines(output());
   int count = 0;
   for (std::string line; std::getline(lines, line); ++count) {

@@ -1,17 +1,14 @@
 // The digit network on other processors, and programs that hold kernels for several.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "driver/pipeline.h"
 #include "parallel.h"
 #include "processor.h"
+#include "support/command_folder.h"
 #include "support/emulated_model.h"
 
 extern "C" const kiln_model digits_model;
@@ -19,8 +16,6 @@ kiln::Graph kiln_graph();  // graphs/digits.cpp
 
 namespace kiln {
 namespace {
-
-namespace fs = std::filesystem;
 
 StepData copy(const StepData& data) {
   StepData result{AlignedBytes(data.arena.size()), AlignedBytes(data.state.size()), data.scalars, {}};
@@ -91,31 +86,16 @@ class Variants : public testing::Test {
  protected:
   void SetUp() override {
     if (const std::string missing = missing_for(kHaswell); !missing.empty()) GTEST_SKIP() << missing;
-    std::string name = (fs::temp_directory_path() / "kiln-variants-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override {
-    if (!folder_.empty()) fs::remove_all(folder_);
   }
 
   /// Exit code of build/variants_<arguments>, on that processor where one is named; what it prints is in output().
   int run(const std::string& processor, const std::string& arguments) const {
     const std::string emulator = processor.empty() ? "" : "qemu-x86_64 -cpu " + processor + " ";
-    const std::string line = "cd " + folder_.string() + " && " + emulator + KILN_BINARY_DIR + "/variants_" + arguments +
-                             " > output.txt 2>&1";
-    const int status = std::system(line.c_str());
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return folder_.run(emulator + kTools + "/variants_" + arguments).exit_code;
   }
-  std::string contents(const std::string& file) const {
-    std::ifstream in(folder_ / file, std::ios::binary);
-    std::stringstream text;
-    text << in.rdbuf();
-    return text.str();
-  }
-  std::string output() const { return contents("output.txt"); }
+  std::string output() const { return folder_.output(); }
 
-  fs::path folder_;
+  CommandFolder folder_;
 };
 
 TEST_F(Variants, TheProcessorGetsTheBestThatItCanRun) {
@@ -145,7 +125,7 @@ TEST_F(Variants, GoOnFromEachOthersCheckpoints) {
   for (const char* processor : {"", kHaswell.model, "Nehalem"}) {
     ASSERT_EQ(run(processor, "predict --model run/model.kiln --test data/test.csv --out digits.csv --quiet"), 0)
         << output();
-    EXPECT_EQ(contents("digits.csv"), contents("run/submission.csv")) << processor;
+    EXPECT_EQ(contents(folder_.path("digits.csv")), contents(folder_.path("run/submission.csv"))) << processor;
   }
 }
 

@@ -64,7 +64,7 @@ TEST_F(Tools, ARunLeavesItsFolder) {
   EXPECT_EQ(result.out, "");
   for (const char* name : {"model.kiln", "best.kiln", "last.kiln", "metrics.csv", "arguments.json", "model.svg",
                            "model.dot", "gradient.svg", "gradient.dot", "submission.csv", "report.html"}) {
-    EXPECT_GT(fs::file_size(folder_ / "run" / name), 0U) << name;
+    EXPECT_GT(fs::file_size(path(std::string("run/") + name)), 0U) << name;
   }
   EXPECT_EQ(contents(path("run/submission.csv")).substr(0, 14), "ImageId,Label\n");
   // The predictor writes the same submission from the saved model and the exported rows.
@@ -123,12 +123,12 @@ TEST_F(Tools, WrongInputGetsOneLineAndItsExitCode) {
   check("digits_predict --model deep/model.kiln --test cell.csv --out s.csv", 3,
         "digits_predict: error: deep/model.kiln: belongs to the graph 'digits_deep', this program is 'digits'");
   ASSERT_EQ(train("whole", "").exit_code, 0);
-  fs::resize_file(folder_ / "whole/model.kiln", fs::file_size(folder_ / "whole/model.kiln") - 1000);
+  fs::resize_file(path("whole/model.kiln"), fs::file_size(path("whole/model.kiln")) - 1000);
   const Result cut = run("digits_predict --model whole/model.kiln --test cell.csv --out s.csv");
   EXPECT_EQ(cut.exit_code, 3);
   EXPECT_NE(cut.err.find("the file is damaged or was cut off"), std::string::npos) << cut.err;
-  EXPECT_FALSE(fs::exists(folder_ / "a"));
-  EXPECT_FALSE(fs::exists(folder_ / "s.csv"));
+  EXPECT_FALSE(fs::exists(path("a")));
+  EXPECT_FALSE(fs::exists(path("s.csv")));
   EXPECT_EQ(run("digits_train --no-such-flag").exit_code, 2);
   EXPECT_EQ(run("digits_compile --dump nonsense").exit_code, 2);
 }
@@ -154,7 +154,7 @@ TEST_F(Tools, TheCompilerPrintsItsStages) {
   EXPECT_EQ(run("digits_compile --dump dot").out.substr(0, 16), "digraph \"digits\"");
   const Result json = run("digits_compile --json --out built");
   EXPECT_EQ(nlohmann::json::parse(json.out).at("graph"), "digits");
-  EXPECT_TRUE(fs::exists(folder_ / "built/digits.o"));
+  EXPECT_TRUE(fs::exists(path("built/digits.o")));
   for (const char* tool : {"digits_compile", "digits_train", "digits_predict"}) {
     const std::string help = run(std::string(tool) + " --help").out;
     EXPECT_NE(help.find("Examples:"), std::string::npos) << tool;

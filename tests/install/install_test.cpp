@@ -1,57 +1,45 @@
 // Installs this build into a folder of its own, then builds and runs somebody else's project against it.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <sstream>
 #include <string>
 
+#include "support/command_folder.h"
+
+namespace kiln {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
 class InstalledTree : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    folder_ = new fs::path(fs::temp_directory_path() / ("kiln_install_" + std::to_string(getpid())));
-    fs::create_directories(*folder_ / "run");
+    folder_ = std::make_unique<CommandFolder>();
+    fs::create_directories(at("run"));
     // The project is copied: nothing may be found by its place in Kiln's own tree.
-    fs::copy(fs::path(KILN_SOURCE_DIR) / "tests/install/outside", *folder_ / "outside", fs::copy_options::recursive);
-    fs::copy_file(KILN_SOURCE_DIR "/tests/fixtures/onnx/torch_branches.onnx", *folder_ / "outside/imported.onnx");
+    fs::copy(fs::path(KILN_SOURCE_DIR) / "tests/install/outside", at("outside"), fs::copy_options::recursive);
+    fs::copy_file(KILN_SOURCE_DIR "/tests/fixtures/onnx/torch_branches.onnx", at("outside/imported.onnx"));
     built_ = run(std::string(KILN_CMAKE) + " --install " KILN_BINARY_DIR " --prefix " + at("prefix")) == 0 &&
              run(std::string(KILN_CMAKE) + " -G Ninja -DCMAKE_MAKE_PROGRAM=" KILN_NINJA " -DCMAKE_BUILD_TYPE=Release" +
                  " -DCMAKE_PREFIX_PATH=" + at("prefix") + " -S " + at("outside") + " -B " + at("build")) == 0 &&
              run(std::string(KILN_CMAKE) + " --build " + at("build")) == 0;
   }
 
-  static void TearDownTestSuite() {
-    fs::remove_all(*folder_);
-    delete folder_;
-  }
+  static void TearDownTestSuite() { folder_.reset(); }
 
   void SetUp() override { ASSERT_TRUE(built_) << output(); }
 
-  static std::string at(const std::string& name) { return (*folder_ / name).string(); }
-  static std::string output() { return read(*folder_ / "output.txt"); }
+  static std::string at(const std::string& name) { return folder_->path(name); }
+  static std::string output() { return folder_->output(); }
 
   /// The command's exit code; what it printed is in output().
-  static int run(const std::string& command) {
-    const int status = std::system(("cd " + at("run") + " && " + command + " > ../output.txt 2>&1").c_str());
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
+  static int run(const std::string& command) { return folder_->run("cd run && " + command).exit_code; }
 
  private:
-  inline static fs::path* folder_ = nullptr;
+  inline static std::unique_ptr<CommandFolder> folder_;
   inline static bool built_ = false;
 };
 
@@ -104,7 +92,7 @@ TEST_F(InstalledTree, AGraphIsInstalledAndPackaged) {
 
 /// The tutorial's commands, in its order, in a folder where there is nothing.
 TEST_F(InstalledTree, TheTutorialIsTrue) {
-  std::istringstream lines(read(fs::path(KILN_SOURCE_DIR) / "docs/tutorial.md"));
+  std::istringstream lines(contents(fs::path(KILN_SOURCE_DIR) / "docs/tutorial.md"));
   std::string script = "set -e\n";
   bool command = false;
   for (std::string line; std::getline(lines, line);) {
@@ -128,8 +116,24 @@ TEST_F(InstalledTree, TheTutorialIsTrue) {
   EXPECT_TRUE(fs::exists(home / "empty/submission.csv"));
 }
 
+/// Kiln as a folder of the project, as far as CMake goes: to compile the compiler once more would take minutes.
+TEST_F(InstalledTree, KilnMayBeAFolderOfTheProject) {
+  ASSERT_EQ(run(std::string(KILN_CMAKE) +
+                " -G Ninja -DCMAKE_MAKE_PROGRAM=" KILN_NINJA " -DKILN_SOURCE=" KILN_SOURCE_DIR " -S " + at("outside") +
+                " -B " + at("inside")),
+            0)
+      << output();
+  const std::string rules = contents(at("inside/build.ninja"));
+  EXPECT_NE(rules.find("build logistic_predict:"), std::string::npos);
+  // Kiln's own graphs and tests are not for it to build, nor its package to install.
+  EXPECT_EQ(rules.find("digits_train"), std::string::npos);
+  EXPECT_FALSE(fs::exists(at("inside/kiln/tests")));
+  EXPECT_EQ(contents(at("inside/kiln/cmake_install.cmake")).find("KilnConfig"), std::string::npos);
+  EXPECT_NE(contents(at("inside/cmake_install.cmake")).find("/kiln_predictor.h"), std::string::npos);
+}
+
 TEST_F(InstalledTree, LocationsAreRelativeToTheProject) {
-  const std::string object = read(at("build/logistic/logistic.o"));
+  const std::string object = contents(at("build/logistic/logistic.o"));
   EXPECT_NE(object.find("logistic.cpp"), std::string::npos);
   EXPECT_EQ(object.find(at("outside") + "/logistic.cpp"), std::string::npos);
 }
@@ -137,8 +141,9 @@ TEST_F(InstalledTree, LocationsAreRelativeToTheProject) {
 TEST_F(InstalledTree, NothingPointsIntoTheTreeItWasBuiltFrom) {
   for (const auto& entry : fs::recursive_directory_iterator(at("prefix"))) {
     if (entry.path().extension() != ".cmake" || entry.path().filename() == "KilnConfig.cmake") continue;
-    EXPECT_EQ(read(entry.path()).find(KILN_SOURCE_DIR), std::string::npos) << entry.path();
+    EXPECT_EQ(contents(entry.path()).find(KILN_SOURCE_DIR), std::string::npos) << entry.path();
   }
 }
 
 }  // namespace
+}  // namespace kiln

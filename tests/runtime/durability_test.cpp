@@ -184,6 +184,8 @@ TEST_F(Durability, KilledRunsGoOnToTheSameBits) {
     ASSERT_EQ(weights_checksum(found), weights_checksum(expected)) << "attempt " << attempt;
     ASSERT_EQ(found.weights, expected.weights);
     ASSERT_EQ(read_file(run + "/submission.csv"), submission);
+    for (const auto& entry : std::filesystem::directory_iterator(run))
+      EXPECT_NE(entry.path().extension(), ".tmp") << entry.path();  // of those that were killed
     std::filesystem::remove_all(run);
     ++runs;
   }
@@ -280,6 +282,7 @@ TEST_F(Durability, RunningOutOfMemoryLeavesAWholeFile) {
 
 TEST_F(Durability, ARunThatGetsNoMemorySaysSo) {
   if (!allocation_failures_work()) GTEST_SKIP() << "this build's allocations cannot be made to fail";
+  ::tzset();  // the C library reads its time zones once, and does without them where there is no memory
   const std::string run = folder_.file("run");
   const Failures failures = with_each_allocation_failing(
       37,

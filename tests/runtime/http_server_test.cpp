@@ -196,6 +196,20 @@ TEST_F(HttpServerTest, APortIsTakenOnce) {
   }
 }
 
+TEST(HttpAddresses, OfEveryAddressOneThatCanBeOpenedIsTold) {
+  for (const char* everywhere : {"0.0.0.0", "::"}) {
+    try {
+      const std::string url = HttpServer({.host = everywhere, .port = 0}, {}).url();
+      const HttpAddress told = parse_http_address(url.substr(7, url.size() - 8));
+      EXPECT_NE(told.host, everywhere);
+      HttpServer({.host = told.host, .port = 0}, {});  // throws where the address is not this machine's
+    } catch (const Failure& error) {
+      // A machine may have no IPv6.
+      EXPECT_PRED2(contains, std::string(error.what()), "::") << everywhere;
+    }
+  }
+}
+
 TEST(HttpAddresses, AreAPortWithOrWithoutAHost) {
   EXPECT_EQ(parse_http_address("8080").host, "127.0.0.1");
   EXPECT_EQ(parse_http_address("8080").port, 8080);

@@ -45,7 +45,7 @@ class ReportTest : public ::testing::Test {
  protected:
   ReportTest() : dataset_(learnable_rows(model_, 20)), weights_(model_.state_bytes) {
     for (size_t i = 0; i < 9; ++i) dataset_.labels[i + 10] = static_cast<int32_t>(i) / 3;
-    Predictions predictions = {.rows = 9, .classes = 3, .probabilities = {}, .labels = {}};
+    predictions_ = {.rows = 9, .classes = 3, .probabilities = {}, .labels = {}};
     for (size_t i = 0; i < 9; ++i) {
       const int32_t label = dataset_.labels[i + 10];
       const bool wrong = i == 2 || i == 5 || i == 7;
@@ -53,20 +53,21 @@ class ReportTest : public ::testing::Test {
       std::vector<float> p(3, 0.0F);
       p[static_cast<size_t>(label)] = given;
       p[static_cast<size_t>((label + 1) % 3)] = 1 - given;
-      predictions.probabilities.insert(predictions.probabilities.end(), p.begin(), p.end());
-      predictions.labels.push_back(wrong ? (label + 1) % 3 : label);
+      predictions_.probabilities.insert(predictions_.probabilities.end(), p.begin(), p.end());
+      predictions_.labels.push_back(wrong ? (label + 1) % 3 : label);
     }
     results_.run = {{"graph", "small"}, {"command", {"--train", "</script><b>.csv"}}, {"options", {{"epochs", 1}}}};
     results_.outcome = "done";
     results_.metrics = "epoch,seconds,learning_rate,loss\n1,0.5,0.01,0.25\n";
     results_.weights_checksum = "0123abcd";
     results_.evaluations.push_back(
-        {"validation", dataset_, 10, std::span(dataset_.labels).subspan(10, 9), std::move(predictions)});
+        {"validation", dataset_, 10, std::span(dataset_.labels).subspan(10, 9), predictions_});
   }
 
   const kiln_model& model_ = small_model();
   Dataset dataset_;
   AlignedMemory weights_;
+  Predictions predictions_;
   RunResults results_;
 };
 

@@ -1,6 +1,9 @@
 #include "run_folder.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -38,6 +41,23 @@ TEST(RunFolder, AFileInItsPlaceIsAFailure) {
   DiskFileSystem files;
   std::ofstream(folder.file("runs")) << "a file";
   EXPECT_THROW(create_next_run_folder(files, folder.file("runs"), "toy"), Failure);
+}
+
+TEST(RunFolder, WhatAKilledRunLeftHalfWrittenIsRemoved) {
+  const pid_t dead = ::fork();
+  if (dead == 0) ::_exit(0);
+  ::waitpid(dead, nullptr, 0);
+  TemporaryFolder folder;
+  const std::string left = fmt::format("last.kiln.kiln-{}.tmp", dead);
+  const std::vector<std::string> others = {fmt::format("last.kiln.kiln-{}.tmp", ::getpid()), "last.kiln",
+                                           fmt::format("last.kiln.kiln-{}.tmp.csv", dead), "notes.kiln-.tmp",
+                                           fmt::format("notes.{}.tmp", dead)};
+  for (const std::string& name : others) std::ofstream(folder.file(name)) << name;
+  std::ofstream(folder.file(left)) << "half";
+  DiskFileSystem files;
+  RunFolder run(files, folder.path());
+  for (const std::string& name : others) EXPECT_EQ(read_file(folder.file(name)), name);
+  EXPECT_FALSE(std::filesystem::exists(folder.file(left)));
 }
 
 TEST(RunFolder, MetricsOfEpochsThatAreDoneAgainAreDropped) {

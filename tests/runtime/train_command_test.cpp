@@ -281,6 +281,13 @@ TEST_F(CommandTest, AProfiledRunSaysWhereTheTimeWent) {
   EXPECT_EQ(result.code, 130);
   EXPECT_EQ(result.out, "");
   EXPECT_EQ(nlohmann::json::parse(read_file(run_ + "/profile.json")).at("steps"), 1);
+
+  // And those that end with values that are not finite.
+  std::filesystem::remove_all(run_);
+  result = train({"--train", train_, "--run-folder", run_, "--learning-rate", "1e30", "--profile"});
+  EXPECT_EQ(result.code, 4);
+  EXPECT_PRED2(contains, result.out, "Kernels of the program train, batch 6,");
+  EXPECT_GT(nlohmann::json::parse(read_file(run_ + "/profile.json")).at("steps"), 0);
 }
 
 TEST_F(CommandTest, ARunLeavesAReportWithTheNumbersThatItPrinted) {
@@ -694,9 +701,44 @@ TEST_F(CommandTest, AFirstStepThatIsNotFiniteLeavesNoState) {
 }
 
 TEST_F(CommandTest, QuietSaysNothing) {
-  const Result result = train({"--train", train_, "--epochs", "1", "--run-folder", run_, "--quiet"});
+  Result result = train({"--train", train_, "--epochs", "1", "--run-folder", run_, "--quiet"});
   EXPECT_EQ(result.code, 0);
   EXPECT_EQ(result.out + result.err, "");
+  result = train({"--resume", run_ + "/last.kiln", "--epochs", "2", "--profile", "--quiet", "--json"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out + result.err, "");
+  result = predict({"--model", run_ + "/model.kiln", "--test", test_, "--json", "--quiet"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out + result.err, "");
+}
+
+TEST_F(CommandTest, WhatAFileHoldsReachesTheTerminalAsPlainText) {
+  kiln_model odd = model_;
+  odd.name = "a\x1b[2J\r\n\x7f\xc2\x9b caf\xc3\xa9";
+  Checkpoint checkpoint;
+  checkpoint.weights.resize(odd.weight_bytes);
+  checkpoint.progress = nlohmann::json::object();
+  DiskFileSystem files;
+  const std::string path = folder_.file("odd.kiln");
+  save_checkpoint(files, path, odd, checkpoint);
+  EXPECT_EQ(
+      predict({"--model", path, "--test", test_}).err,
+      "small_predict: error: " + path + ": belongs to the graph 'a?[2J? ??? caf\xc3\xa9', this program is 'small'\n");
+}
+
+TEST_F(CommandTest, AReportIsOfTheEpochWhoseWeightsAreKept) {
+  const std::vector<std::string> arguments = {
+      "--train", train_,    "--epochs",         "30", "--monitor", "val_accuracy", "--run-folder",
+      run_,      "--quiet", "--early-stopping", "2"};
+  ASSERT_EQ(train(arguments).code, 0);
+  nlohmann::json data = report_data();
+  const int best = data.at("best_epoch");
+  EXPECT_EQ(data.at("kept_epoch"), best + 2);
+  std::filesystem::remove_all(run_);
+  std::vector<std::string> best_only = arguments;
+  best_only.push_back("--restore-best");
+  ASSERT_EQ(train(best_only).code, 0);
+  EXPECT_EQ(report_data().at("kept_epoch"), best);
 }
 
 TEST_F(CommandTest, AnInterruptedRunGoesOnBitForBit) {
@@ -799,6 +841,27 @@ TEST_F(CommandTest, BadInputIsToldBeforeAnythingIsWritten) {
     EXPECT_EQ(result.out, "");
   }
   EXPECT_EQ(folder_.names(), before);
+}
+
+TEST_F(CommandTest, TextThatJsonCannotKeepIsRefusedBeforeAnythingIsWritten) {
+  const std::string odd = folder_.file("caf\xe9.csv");
+  std::filesystem::copy_file(train_, odd);
+  const std::string flags = folder_.file("flags.toml");
+  std::ofstream(flags) << "train = \"" << odd << "\"\n";
+  const std::string error =
+      "small_train: error: an argument is not UTF-8, but states and reports keep them as JSON, which has nothing "
+      "else\n";
+  EXPECT_EQ(train({"--train", odd, "--run-folder", run_}).err, error);
+  EXPECT_EQ(train({"--config", flags, "--run-folder", run_}).err, error);
+  EXPECT_FALSE(std::filesystem::exists(run_));
+}
+
+TEST_F(CommandTest, APredictionOfAFileWhoseNameIsNoUtf8IsToldAsJson) {
+  ASSERT_EQ(train({"--train", train_, "--epochs", "1", "--run-folder", run_}).code, 0);
+  const std::string odd = folder_.file("caf\xe9.csv");
+  const Result result = predict({"--model", run_ + "/model.kiln", "--test", test_, "--out", odd, "--json"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(nlohmann::json::parse(result.out).at("submission"), folder_.file("caf\xef\xbf\xbd.csv"));
 }
 
 TEST_F(CommandTest, ARunIsNotOverwritten) {
