@@ -228,9 +228,8 @@ TEST_F(OtherImages, ReconstructionsAreShownWhereTheyAreImages) {
 }
 
 TEST_F(ReportTest, OfManyClassesThereIsNoTable) {
-  Evaluation& evaluation = results_.evaluations[0];
-  evaluation.predictions.classes = 101;
-  evaluation.predictions.probabilities.assign(size_t{9} * 101, 0.0F);
+  predictions_.classes = 101;
+  predictions_.probabilities.assign(size_t{9} * 101, 0.0F);
   const nlohmann::json data = data_of(report_html(model_, weights_.data(), results_)).at("evaluations").at(0);
   EXPECT_FALSE(data.contains("confusion"));
   EXPECT_EQ(data.at("correct"), 6);
