@@ -1,6 +1,5 @@
-#include "schedule/winograd.h"
-
 #include "lower/affine.h"
+#include "schedule/winograd.h"
 
 namespace kiln {
 

@@ -31,7 +31,8 @@ const CompileOptions kSse{.target = "x86-64-linux-sse41", .threads = 2};
 TEST(Explain, IsOnePageToTheLetter) {
   const Model model = small_model();
   const std::string page = explain(model, "conv2d.forward", kSse);
-  const std::string expected = fmt::format(R"(train/conv2d.forward, kernel 1 of {count}
+  const std::string expected =
+      fmt::format(R"(train/conv2d.forward, kernel 1 of {count}
 
 {file}
    {first} |   x = relu(conv2d(x, {{.filters = 8}}));
@@ -60,17 +61,18 @@ Writes
   %17 reduce_sum           4x1x8                  128 bytes at arena+17408, written by conv2d.forward, read last by batch_norm.forward
   %23 reduce_sum           4x1x8                  128 bytes at arena+17536, written by conv2d.forward, read last by batch_norm.forward
 )",
-                                           fmt::arg("count", model.programs[0].kernels.size()), fmt::arg("file", __FILE__),
-                                           fmt::arg("first", kConvolution), fmt::arg("second", kConvolution + 1));
+                  fmt::arg("count", model.programs[0].kernels.size()), fmt::arg("file", __FILE__),
+                  fmt::arg("first", kConvolution), fmt::arg("second", kConvolution + 1));
   EXPECT_EQ(page.substr(0, page.find("\nLoops\n")), expected);
   const std::string key = schedule_key(model.programs[0], model.programs[0].kernels[0], kernel_target(kSse.target));
   EXPECT_NE(page.find("\nSchedule, @" + key + "; change it with --schedule train/conv2d.forward:<knob>=<value>\n"),
             std::string::npos)
       << page;
-  EXPECT_EQ(page.substr(page.find("\nTime\n")),
-            "\nTime\n"
-            "  predicted        1.4 us on 2 threads: the longer of 0.158 MFLOP at 56 GFLOP/s and 0.019 MB at 24 GB/s a core\n"
-            "  measured   not: the target is another machine's\n");
+  EXPECT_EQ(
+      page.substr(page.find("\nTime\n")),
+      "\nTime\n"
+      "  predicted        1.4 us on 2 threads: the longer of 0.158 MFLOP at 56 GFLOP/s and 0.019 MB at 24 GB/s a core\n"
+      "  measured   not: the target is another machine's\n");
 }
 
 TEST(Explain, ShowsTheLoops) {

@@ -68,8 +68,14 @@ TEST(RandomSketches, UseWhatTheLanguageHas) {
   }
   for (const Operator* op : all_operators()) {
     // Parts of others, and what a graph file has no call for.
-    const std::set<std::string> inner = {
-        "average_pool_gradient", "max_pool_gradient", "index_of", "one_hot", "random_uniform", "scalar", "to_bf16", "to_real"};
+    const std::set<std::string> inner = {"average_pool_gradient",
+                                         "max_pool_gradient",
+                                         "index_of",
+                                         "one_hot",
+                                         "random_uniform",
+                                         "scalar",
+                                         "to_bf16",
+                                         "to_real"};
     EXPECT_TRUE(inner.count(op->name) > 0 || operations[op->name] > 0) << op->name;
   }
 }

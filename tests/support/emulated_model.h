@@ -16,7 +16,8 @@ struct EmulatedProcessor {
 };
 
 /// The x86-64 of 2013: AVX2 and FMA, no AVX-512.
-inline constexpr EmulatedProcessor kHaswell = {"avx2", "gcc", "qemu-x86_64", "Haswell-noTSX,-invpcid,-tsc-deadline,-pcid,-x2apic"};
+inline constexpr EmulatedProcessor kHaswell = {"avx2", "gcc", "qemu-x86_64",
+                                               "Haswell-noTSX,-invpcid,-tsc-deadline,-pcid,-x2apic"};
 /// The 64-bit Arm of a Raspberry Pi 4.
 inline constexpr EmulatedProcessor kCortexA72 = {"arm64", "aarch64-linux-gnu-gcc", "qemu-aarch64", "cortex-a72"};
 
