@@ -235,12 +235,14 @@ void* Context::allocate(uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   Blocks& blocks = blocks_[size];
   const auto threads = static_cast<size_t>(pool.threads());
-  if (blocks.held.empty()) blocks.held.resize(threads);
-  const size_t holder = held_by(threads);
-  blocks.most_held = std::max(blocks.most_held, ++blocks.held[holder]);
-  // Every thread may come to hold as many as any did: how they meet in a step is chance, and later ones must find
-  // enough.
-  const size_t wanted = threads * static_cast<size_t>(blocks.most_held);
+  if (blocks.within.empty()) blocks.within.resize(threads);
+  if (inside_task)
+    blocks.most_within = std::max(blocks.most_within, ++blocks.within[held_by(threads)]);
+  else
+    blocks.most_outside = std::max(blocks.most_outside, ++blocks.outside);
+  // Every thread may come to hold as many as any did, a loop's caller beside what it holds around the loop: how they
+  // meet in a step is chance, and later ones must find enough.
+  const size_t wanted = threads * static_cast<size_t>(blocks.most_within) + static_cast<size_t>(blocks.most_outside);
   if (blocks.total < wanted) {
     blocks.free.reserve(wanted);  // so that releasing does not allocate
     for (; blocks.total < wanted; ++blocks.total) {
@@ -261,7 +263,7 @@ void Context::release(void* pointer) {
   std::memcpy(&size, static_cast<uint8_t*>(pointer) - kHeader, sizeof size);
   const std::lock_guard lock(mutex_);
   Blocks& blocks = blocks_[size];
-  --blocks.held[held_by(blocks.held.size())];
+  --(inside_task ? blocks.within[held_by(blocks.within.size())] : blocks.outside);
   blocks.free.push_back(pointer);
 }
 

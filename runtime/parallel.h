@@ -66,8 +66,10 @@ class Context {
   struct Blocks {
     std::vector<void*> free;
     size_t total = 0;
-    std::vector<int> held;  // by each thread of the pool, now
-    int most_held = 0;      // by one of them, ever
+    // Held now and at most ever: by each thread of the pool within a task, by one of them; and outside of tasks, by
+    // all.
+    std::vector<int> within;
+    int most_within = 0, outside = 0, most_outside = 0;
   };
   std::mutex mutex_;
   std::map<uint64_t, Blocks> blocks_;  // by size: a kernel asks for the same ones in every step

@@ -57,7 +57,7 @@ TEST_F(Converter, ThatEndsWithoutAnAnswerIsSaid) {
 
 TEST_F(Converter, WhoseEndNobodyIsToldIsAFailure) {
   script("exit 0");
-  refused(1, "how kiln_convert ended cannot be known: No child processes", "env --ignore-signal=CHLD");
+  refused(1, "how a child process ended cannot be known: No child processes", "env --ignore-signal=CHLD");
 }
 
 TEST_F(Converter, AFileNamedLikeAFlagIsAFile) {

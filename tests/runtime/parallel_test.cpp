@@ -221,10 +221,26 @@ TEST(Context, AllocatesOnTheFirstRequestOnly) {
       context.release(block);
     });
   };
-  context.release(context.allocate(10'000));  // by one thread
+  loop();  // perhaps by one thread
   const int64_t allocated = allocation_count();
   EXPECT_GT(allocated, 0);
   for (int i = 0; i < 100; ++i) loop();  // by any of them, at once
+  EXPECT_EQ(allocation_count(), allocated);
+}
+
+TEST(Context, HasEnoughForACallerThatHoldsABlockAroundALoop) {
+  Context context(3);
+  void* const around = context.allocate(10'000);
+  context.pool.for_each(3, [&](int) { context.release(context.allocate(10'000)); });  // perhaps by workers alone
+  const int64_t allocated = allocation_count();
+  std::atomic<int> entered = 0;
+  context.pool.for_each(3, [&](int) {  // by all three at once
+    void* block = context.allocate(10'000);
+    ++entered;
+    while (entered < 3) std::this_thread::yield();
+    context.release(block);
+  });
+  context.release(around);
   EXPECT_EQ(allocation_count(), allocated);
 }
 
