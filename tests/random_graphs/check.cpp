@@ -13,7 +13,6 @@
 #include "codegen/kernel_bitcode.h"
 #include "lower/interpreter.h"
 #include "ops/input.h"
-#include "ops/one_hot.h"
 #include "ops/parameter.h"
 #include "ops/scalar.h"
 #include "passes/expand.h"
@@ -84,11 +83,7 @@ class WrittenGraph {
           values.push_back(constant ? uniform(scale, scale + 0.2) : uniform(-scale, scale));
       } else if (node.op == &input_operator) {
         std::vector<float>& values = data.inputs[name_of(node)];
-        int64_t classes = 2;
-        for (const Node& user : graph_.nodes) {
-          if (user.op == &one_hot_operator && user.inputs[0] == node.id)
-            classes = std::get<int64_t>(user.attributes.at("classes"));
-        }
+        const int64_t known = label_classes(graph_, node.id), classes = known > 0 ? known : 2;
         for (int64_t i = 0; i < element_count(node.type.shape, graph_.batch); ++i)
           values.push_back(node.type.element == ElementType::real
                                ? uniform(-0.5, 1)
@@ -224,10 +219,7 @@ class Table {
       result.batched = has_batch(type.shape) ? 1 : 0;
       result.offset = static_cast<uint64_t>(program.placements[static_cast<size_t>(id)].offset);
       result.count = static_cast<uint64_t>(element_count(type.shape, 1));
-      for (const Node& user : graph.nodes) {
-        if (user.op == &one_hot_operator && user.inputs[0] == id)
-          result.classes = static_cast<int32_t>(std::get<int64_t>(user.attributes.at("classes")));
-      }
+      result.classes = static_cast<int32_t>(label_classes(graph, id));
       return result;
     };
     for (const Node& node : graph.nodes) {

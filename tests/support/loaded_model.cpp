@@ -56,6 +56,14 @@ void run_step(const kiln_model& model, const std::string& name, StepData& data, 
   program.step(context, data.arena.data(), data.state.data(), &data.scalars);
 }
 
+int64_t label_classes(const Graph& graph, NodeId input) {
+  for (const Node& user : graph.nodes) {
+    if (user.op == &one_hot_operator && user.inputs[0] == input)
+      return std::get<int64_t>(user.attributes.at("classes"));
+  }
+  return 0;
+}
+
 const Program& program_named(const Model& model, const std::string& name) {
   for (const Program& program : model.programs) {
     if (program.name == name) return program;
@@ -88,11 +96,7 @@ StepData random_step(const Model& model, const Program& program, int64_t count, 
         list.push_back(value);
       }
     } else if (node.op == &input_operator) {
-      int64_t classes = 2;
-      for (const Node& user : graph.nodes) {
-        if (user.op == &one_hot_operator && user.inputs[0] == node.id)
-          classes = std::get<int64_t>(user.attributes.at("classes"));
-      }
+      const int64_t known = label_classes(graph, node.id), classes = known > 0 ? known : 2;
       const int64_t per_row = element_count(node.type.shape, 1);
       uint8_t* data = step.arena.data() + program.placements[node.id].offset;
       // Lanes without data repeat the last row that has some, as the runtime has it.
