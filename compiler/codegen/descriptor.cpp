@@ -118,11 +118,7 @@ class DescriptorBuilder {
   llvm::Constant* value(const Program& program, const std::string& name, NodeId id) {
     const Node& node = program.graph.node(id);
     const bool batched = has_batch(node.type.shape);
-    int64_t classes = 0;
-    for (const Node& other : program.graph.nodes) {
-      if (other.op == &one_hot_operator && other.inputs[0] == id)
-        classes = std::get<int64_t>(other.attributes.at("classes"));
-    }
+    const int64_t classes = label_classes(program.graph, id);
     return structure({text(name), u32(node.type.element == ElementType::real ? 0 : 1), u32(batched),
                       u32(static_cast<uint32_t>(node.type.shape.size() - batched)), u32(static_cast<uint32_t>(classes)),
                       shape(node.type.shape), u64(static_cast<uint64_t>(program.placements[id].offset)),

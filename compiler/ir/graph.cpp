@@ -32,8 +32,6 @@ const char* to_string(Role role) {
       return "update";
     case Role::loss:
       return "loss";
-    case Role::metric:
-      return "metric";
   }
   throw InternalError("unknown role");
 }
@@ -143,6 +141,11 @@ void Graph::metric(const std::string& metric_name, Tensor value, Location locati
   if (element_count(value.shape()) != 1 || has_batch(value.shape())) {
     throw UserError(location, "metric",
                     fmt::format("'{}' must be a scalar, got {}", metric_name, to_string(value.shape())));
+  }
+  if (metric_name == "loss") throw UserError(location, "metric", "'loss' is the loss's own name");
+  for (const Output& other : metrics) {
+    if (other.name == metric_name)
+      throw UserError(location, "metric", fmt::format("'{}' is there already", metric_name));
   }
   metrics.push_back({metric_name, value.id()});
 }

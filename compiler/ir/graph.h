@@ -16,7 +16,7 @@ class Graph;
 using NodeId = int;
 
 /// Why a node exists; with its layer it names kernels: "conv2d_1.weight_gradient".
-enum class Role { prepare, forward, gradient, input_gradient, weight_gradient, update, loss, metric };
+enum class Role { prepare, forward, gradient, input_gradient, weight_gradient, update, loss };
 const char* to_string(Role role);
 
 struct Node {

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "lower/affine.h"
 #include "ops/scalar.h"
@@ -321,21 +322,30 @@ struct Interpreter::Parts {
     const Node& node = graph.node(id);
     const Shape extents = with_batch(node.type.shape, options.lanes);
     const bool batched = has_batch(node.type.shape);
-    for (size_t i = 0; i < at.count; ++i) {
-      int64_t offset = 0;
-      for (size_t d = 0; d < extents.size(); ++d) {
-        if (at.at[d][i] < 0 || at.at[d][i] >= extents[d])
-          throw InternalError(fmt::format("interpreter: node {} ({}) is read outside: {} of dimension {}", id,
-                                          node.op->name, at.at[d][i], d));
-        if (d > 0 || !batched) offset = offset * extents[d] + at.at[d][i];
+    int64_t offsets[kBlock] = {};
+    for (size_t k = 0; k < extents.size(); ++k) {
+      const size_t d = batched ? (k + 1) % extents.size() : k;  // the batch is innermost
+      const int64_t extent = extents[d];
+      const int* positions = at.at[d].data();
+      bool inside = true;
+      for (size_t i = 0; i < at.count; ++i) {
+        inside &= positions[i] >= 0 && positions[i] < extent;
+        offsets[i] = offsets[i] * extent + positions[i];
       }
-      if (batched) offset = offset * extents[0] + at.at[0][i];
-      if (from.kind == Memory::i32)
-        out[i].integer = static_cast<const int32_t*>(from.values)[offset];
-      else
-        out[i].real = from.kind == Memory::f32 ? static_cast<const float*>(from.values)[offset]
-                                               : static_cast<const double*>(from.values)[offset];
+      if (inside) continue;
+      const auto outside = std::find_if(positions, positions + at.count, [&](int p) { return p < 0 || p >= extent; });
+      throw InternalError(fmt::format("interpreter: node {} ({}) is read outside: {} of dimension {}", id,
+                                      node.op->name, *outside, d));
     }
+    const auto load = [&](const auto* values, auto Slot::*member) {
+      for (size_t i = 0; i < at.count; ++i) out[i].*member = values[offsets[i]];
+    };
+    if (from.kind == Memory::i32)
+      load(static_cast<const int32_t*>(from.values), &Slot::integer);
+    else if (from.kind == Memory::f32)
+      load(static_cast<const float*>(from.values), &Slot::real);
+    else
+      load(static_cast<const double*>(from.values), &Slot::real);
   }
 
   /// At most kBlock positions.
@@ -426,50 +436,68 @@ struct Interpreter::Parts {
       }
       filled = 0;
     };
-    // The position in one operand; false where that is outside.
-    struct Term {
-      size_t loop;
-      int64_t coefficient;
-    };
+    // One dimension of an operand: a part of its position is an output element's, the rest a term's.
     struct Dimension {
-      std::vector<Term> terms;
-      int64_t offset, divisor, extent;
-    };
-    std::vector<Dimension> dimensions[2];
-    for (size_t side = 0; side < 2; ++side) {
-      const Shape shape = with_batch(graph.node(node.inputs[side]).type.shape, options.lanes);
-      for (const AffineIndex& index : side == 0 ? c.left : c.right) {
-        Dimension dimension = {{}, index.offset, index.divisor, shape[dimensions[side].size()]};
-        for (size_t l = 0; l < c.extents.size(); ++l) {
-          if (index.coefficients[l] != 0) dimension.terms.push_back({l, index.coefficients[l]});
-        }
-        dimensions[side].push_back(std::move(dimension));
-      }
-    }
-    std::vector<int> loops(c.extents.size());
-    const auto place = [&](size_t side) {
-      for (size_t d = 0; d < dimensions[side].size(); ++d) {
-        const Dimension& dimension = dimensions[side][d];
-        int64_t position = dimension.offset;
-        for (const Term& term : dimension.terms) position += term.coefficient * loops[term.loop];
-        if (dimension.divisor != 1) {
-          if (position % dimension.divisor != 0) return false;
-          position /= dimension.divisor;
-        }
-        if (position < 0 || position >= dimension.extent) return false;
-        sides[side].at[d][filled] = static_cast<int>(position);
-      }
-      return true;
+      std::vector<int64_t> coefficients;  // of the output's loops
+      std::vector<int> of_term;
+      int offset, divisor, extent;
+      int* to;
     };
     const int64_t terms = product(own.extents);
+    std::vector<Dimension> dimensions;
+    for (size_t side = 0; side < 2; ++side) {
+      const Shape shape = with_batch(graph.node(node.inputs[side]).type.shape, options.lanes);
+      size_t d = 0;
+      for (const AffineIndex& index : side == 0 ? c.left : c.right) {
+        const auto folded = index.coefficients.begin() + c.output_rank;
+        Dimension dimension = {{index.coefficients.begin(), folded},
+                               {},
+                               static_cast<int>(index.offset),
+                               static_cast<int>(index.divisor),
+                               static_cast<int>(shape[d]),
+                               sides[side].at[d].data()};
+        Odometer r(own.extents);
+        for (int64_t t = 0; t < terms; ++t, r.next())
+          dimension.of_term.push_back(
+              static_cast<int>(std::inner_product(r.at.begin(), r.at.end(), folded, int64_t{0})));
+        dimensions.push_back(std::move(dimension));
+        ++d;
+      }
+    }
+    std::vector<int> outside(kBlock);
     for (size_t i = 0; i < at.count; ++i) {
-      for (size_t d = 0; d < at.at.size(); ++d) loops[d] = at.at[d][i];
-      Odometer r(own.extents);
-      for (int64_t t = 0; t < terms; ++t, r.next()) {
-        std::copy(r.at.begin(), r.at.end(), loops.begin() + static_cast<std::ptrdiff_t>(at.at.size()));
-        if (!place(0) || !place(1)) continue;
-        owner[filled] = i;
-        if (++filled == kBlock) flush();
+      for (size_t t = 0, count = 0; t < static_cast<size_t>(terms); t += count) {
+        count = std::min(kBlock - filled, static_cast<size_t>(terms) - t);
+        std::fill_n(outside.begin(), count, 0);
+        for (const Dimension& dimension : dimensions) {
+          int base = dimension.offset;
+          for (size_t d = 0; d < at.at.size(); ++d) base += static_cast<int>(dimension.coefficients[d]) * at.at[d][i];
+          const int *of_term = dimension.of_term.data() + t, divisor = dimension.divisor, extent = dimension.extent;
+          int *to = dimension.to + filled, *out_of_range = outside.data();
+          if (divisor == 1) {
+            for (size_t k = 0; k < count; ++k) {
+              const int position = base + of_term[k];
+              to[k] = position;
+              out_of_range[k] |= static_cast<int>(position < 0) | static_cast<int>(position >= extent);
+            }
+          } else {
+            for (size_t k = 0; k < count; ++k) {
+              const int position = base + of_term[k];
+              to[k] = position / divisor;
+              out_of_range[k] |= static_cast<int>(position < 0) | static_cast<int>(position % divisor != 0) |
+                                 static_cast<int>(position / divisor >= extent);
+            }
+          }
+        }
+        // Terms outside of an operand are none.
+        size_t kept = filled;
+        for (size_t k = 0; k < count; ++k) {
+          if (outside[k] != 0) continue;
+          for (const Dimension& dimension : dimensions) dimension.to[kept] = dimension.to[filled + k];
+          owner[kept++] = i;
+        }
+        filled = kept;
+        if (filled == kBlock) flush();
       }
     }
     if (filled > 0) flush();
@@ -478,13 +506,13 @@ struct Interpreter::Parts {
   /// The rule's expression at positions of its loops: the element's, then the folded ones.
   void run(const Node& node, const Rule& own, const Positions& at, Slot* out) const {
     const size_t n = at.count;
-    std::vector<Slot> registers(own.instructions.size() * kBlock);
+    std::vector<Slot> registers(own.instructions.size() * n);
     Positions read;
     for (size_t k = 0; k < own.instructions.size(); ++k) {
       const Instruction& instruction = own.instructions[k];
-      Slot* to = registers.data() + k * kBlock;
+      Slot* to = registers.data() + k * n;
       const auto operand = [&](size_t i) {
-        return registers.data() + static_cast<size_t>(instruction.operands[i]) * kBlock;
+        return registers.data() + static_cast<size_t>(instruction.operands[i]) * n;
       };
       const auto type_of = [&](size_t i) {
         return own.instructions[static_cast<size_t>(instruction.operands[i])].type;
@@ -630,7 +658,7 @@ struct Interpreter::Parts {
           break;
       }
     }
-    std::copy_n(registers.data() + static_cast<size_t>(own.result) * kBlock, n, out);
+    std::copy_n(registers.data() + static_cast<size_t>(own.result) * n, n, out);
     if (node.type.element == ElementType::bf16)
       for (size_t i = 0; i < n; ++i) out[i].real = bf16(out[i].real);
   }
@@ -687,17 +715,16 @@ Positions all_positions(const Shape& shape, int64_t lanes) {
   Positions result;
   result.count = static_cast<size_t>(element_count(extents));
   result.at.resize(extents.size());
-  const bool batched = has_batch(shape);
-  for (size_t i = 0; i < result.count; ++i) {
-    auto rest = static_cast<int64_t>(i);
-    if (batched) {
-      result.at[0].push_back(static_cast<int>(rest % extents[0]));
-      rest /= extents[0];
-    }
-    for (size_t d = extents.size(); d-- > (batched ? 1 : 0);) {
-      result.at[d].push_back(static_cast<int>(rest % extents[d]));
-      rest /= extents[d];
-    }
+  const size_t rank = extents.size();
+  size_t repeated = 1;  // how many elements in a row share a dimension's position
+  for (size_t k = rank; k-- > 0;) {
+    const size_t d = has_batch(shape) ? (k + 1) % rank : k;  // the batch is innermost
+    const auto extent = static_cast<size_t>(extents[d]);
+    result.at[d].resize(result.count);
+    for (size_t i = 0; i < result.count; i += repeated)
+      std::fill_n(result.at[d].begin() + static_cast<std::ptrdiff_t>(i), repeated,
+                  static_cast<int>(i / repeated % extent));
+    repeated *= extent;
   }
   return result;
 }

@@ -1,5 +1,7 @@
 #include "ops/one_hot.h"
 
+#include <algorithm>
+
 #include "ops/definition.h"
 
 namespace kiln {
@@ -40,6 +42,16 @@ const Operator one_hot_operator = {
 
 Tensor one_hot(Tensor labels, OneHotOptions options, Location location) {
   return labels.graph().append(one_hot_operator, {labels}, {{"classes", options.classes}}, location);
+}
+
+int64_t label_classes(const Graph& graph, NodeId labels) {
+  int64_t fewest = 0;
+  for (const Node& user : graph.nodes) {
+    if (user.op != &one_hot_operator || user.inputs[0] != labels) continue;
+    const auto classes = std::get<int64_t>(user.attributes.at("classes"));
+    fewest = fewest == 0 ? classes : std::min(fewest, classes);
+  }
+  return fewest;
 }
 
 }  // namespace kiln

@@ -183,6 +183,9 @@ TEST_F(Errors, GraphCalls) {
   EXPECT_ERROR("metric: 'm' must be a scalar, got N", g.metric("m", to_real(integers)));
   EXPECT_ERROR("metric: the value belongs to another graph", g.metric("m", foreign));
   EXPECT_ERROR("metric: the value belongs to another graph", g.metric("m", {}));
+  EXPECT_ERROR("metric: 'loss' is the loss's own name", g.metric("loss", loss));
+  g.metric("twice", loss);
+  EXPECT_ERROR("metric: 'twice' is there already", g.metric("twice", loss));
   EXPECT_ERROR("train: the loss belongs to another graph", g.train({.loss = foreign, .optimizer = sgd()}));
   EXPECT_ERROR("train: the loss must be a scalar, got Nx7", g.train({.loss = row, .optimizer = sgd()}));
   EXPECT_ERROR("train: the loss belongs to another graph", g.train({.loss = {}, .optimizer = sgd()}));

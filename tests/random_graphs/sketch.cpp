@@ -290,7 +290,7 @@ std::string line_code(const Line& line, size_t index) {
                         fmt::join(inputs, ", "), setting("units", "1"), setting("inputs", "1"));
   std::string arguments = fmt::format("{}", fmt::join(inputs, ", "));
   if (op == "concatenate") arguments = "{" + arguments + "}";
-  if (!settings.empty()) arguments += fmt::format(", {{{}}}", fmt::join(settings, ", "));
+  if (!settings.empty() || op == "clip") arguments += fmt::format(", {{{}}}", fmt::join(settings, ", "));
   return result + fmt::format("{}({});", op, arguments);
 }
 

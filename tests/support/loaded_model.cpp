@@ -56,14 +56,6 @@ void run_step(const kiln_model& model, const std::string& name, StepData& data, 
   program.step(context, data.arena.data(), data.state.data(), &data.scalars);
 }
 
-int64_t label_classes(const Graph& graph, NodeId input) {
-  for (const Node& user : graph.nodes) {
-    if (user.op == &one_hot_operator && user.inputs[0] == input)
-      return std::get<int64_t>(user.attributes.at("classes"));
-  }
-  return 0;
-}
-
 const Program& program_named(const Model& model, const std::string& name) {
   for (const Program& program : model.programs) {
     if (program.name == name) return program;

@@ -42,9 +42,6 @@ class AlignedBytes {
   size_t size_;
 };
 
-/// How many classes the graph makes of an input of labels; 0 of any other.
-int64_t label_classes(const Graph& graph, NodeId input);
-
 /// A model's program by its name.
 const Program& program_named(const Model& model, const std::string& name);
 
