@@ -14,7 +14,7 @@ struct Model {
   Graph graph;        // as the user wrote it
   Graph state_graph;  // whose parameters make up the state
   StateLayout state;
-  std::vector<Program> programs;  // "train", "evaluate", "predict", "predict_one"
+  std::vector<Program> programs;  // "train", "evaluate", "predict", "predict_one": what there is of them
   std::string fingerprint;
   std::string target;  // of the kernels: what kernel_target() returned
   std::string summary, summary_json, dot, svg, gradient_dot, gradient_svg;

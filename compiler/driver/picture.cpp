@@ -80,12 +80,10 @@ std::string node_dot(const Graph& graph) {
 }
 
 std::string render_svg(const std::string& dot, const CompileCache& cache) {
-  GVC_t* context = gvContext();
+  // Never freed: Graphviz's text plugin remembers the last font by a pointer into the context.
+  static GVC_t* const context = gvContext();
   const std::string source = fmt::format("svg by Graphviz {}\n{}", gvcVersion(context), dot);
-  if (auto found = cache.find(source)) {
-    gvFreeContext(context);
-    return std::move(*found);
-  }
+  if (auto found = cache.find(source)) return std::move(*found);
   Agraph_t* graph = agmemread(dot.c_str());
   std::string svg;
   char* data = nullptr;
@@ -96,7 +94,6 @@ std::string render_svg(const std::string& dot, const CompileCache& cache) {
     gvFreeLayout(context, graph);
   }
   if (graph != nullptr) agclose(graph);
-  gvFreeContext(context);
   if (svg.empty()) throw std::runtime_error("Graphviz cannot render the picture");
   cache.store(source, svg);
   return svg;

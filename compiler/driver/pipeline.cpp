@@ -9,7 +9,9 @@
 #include "driver/print.h"
 #include "driver/structure.h"
 #include "driver/summary.h"
+#include "ops/definition.h"
 #include "ops/parameter.h"
+#include "passes/computed_results.h"
 #include "passes/expand.h"
 #include "passes/feature_weights.h"
 #include "passes/hoist_parameters.h"
@@ -79,12 +81,25 @@ void check_outputs(const Graph& graph) {
   }
 }
 
+/// A row's results depend on the rows beside it.
+bool mixes_rows(const Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
+    if (node.op->define == nullptr) return false;
+    const Definition definition = node.op->define(graph.call(node));
+    Shape summed = definition.extents;
+    if (definition.contraction)
+      summed.assign(definition.contraction->extents.begin() + definition.contraction->output_rank,
+                    definition.contraction->extents.end());
+    return std::count(summed.begin(), summed.end(), kBatch) > 0;
+  });
+}
+
 std::vector<Kernel> kernels_of(const Graph& graph, int64_t batch, const Passes& passes) {
   return passes.fuse ? fuse(graph, batch) : single_kernels(graph);
 }
 
 Program compile(const std::string& name, const Graph& simple, const StateLayout& state, const Passes& passes) {
-  const Graph graph = simplified(passes.split_sums ? split_sums(simple) : simple, passes);
+  const Graph graph = with_computed_results(simplified(passes.split_sums ? split_sums(simple) : simple, passes));
   check_sizes(graph, padded_rows(graph.batch));
   return plan(name, graph, kernels_of(graph, graph.batch, passes), state, graph.batch, padded_rows(graph.batch),
               passes.in_place_updates);
@@ -93,7 +108,8 @@ Program compile(const std::string& name, const Graph& simple, const StateLayout&
 /// A program of one row, stored row-major: nothing is padded, vectors go along features.
 Program compile_single_row(const std::string& name, const Graph& inference, const StateLayout& state,
                            const Passes& passes) {
-  const Graph graph = simplified(passes.feature_weights ? with_feature_weights(inference) : inference, passes);
+  const Graph graph =
+      with_computed_results(simplified(passes.feature_weights ? with_feature_weights(inference) : inference, passes));
   return plan(name, graph, kernels_of(graph, 1, passes), state, 1, 1, passes.in_place_updates);
 }
 
@@ -122,8 +138,10 @@ Model build_model(const Graph& graph, const Passes& passes) {
     model.state_graph = inference;
     model.state = layout_state(inference);
   }
-  model.programs.push_back(compile("predict", only_prediction(hoisted), model.state, passes));
-  model.programs.push_back(compile_single_row("predict_one", only_prediction(hoisted), model.state, passes));
+  const Graph prediction = only_prediction(hoisted);
+  model.programs.push_back(compile("predict", prediction, model.state, passes));
+  if (!mixes_rows(prediction))
+    model.programs.push_back(compile_single_row("predict_one", prediction, model.state, passes));
   if (std::all_of(model.programs.begin(), model.programs.end(), [](const Program& p) { return p.kernels.empty(); }))
     throw UserError(graph.train_location, graph.name,
                     "the outputs are inputs as they are; there is nothing to compute");

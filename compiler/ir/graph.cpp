@@ -129,6 +129,8 @@ Tensor Graph::label(const std::string& label_name, int64_t classes, Location loc
 
 void Graph::output(const std::string& output_name, Tensor value, Location location) {
   if (!value || &value.graph() != this) throw UserError(location, "output", "the value belongs to another graph");
+  if (value.node().type.element != ElementType::real)
+    throw UserError(location, "output", fmt::format("'{}' must be real; to_real() makes it so", output_name));
   for (const Output& other : outputs) {
     if (other.name == output_name)
       throw UserError(location, "output", fmt::format("'{}' is there already", output_name));
@@ -138,6 +140,8 @@ void Graph::output(const std::string& output_name, Tensor value, Location locati
 
 void Graph::metric(const std::string& metric_name, Tensor value, Location location) {
   if (!value || &value.graph() != this) throw UserError(location, "metric", "the value belongs to another graph");
+  if (value.node().type.element != ElementType::real)
+    throw UserError(location, "metric", fmt::format("'{}' must be real; to_real() makes it so", metric_name));
   if (element_count(value.shape()) != 1 || has_batch(value.shape())) {
     throw UserError(location, "metric",
                     fmt::format("'{}' must be a scalar, got {}", metric_name, to_string(value.shape())));
@@ -157,6 +161,7 @@ void Graph::train(TrainingOptions options, Location location) {
   if (!options.loss.shape().empty()) fail("the loss must be a scalar, got " + to_string(options.loss.shape()));
   if (!options.optimizer.update) fail("an optimizer is missing: .optimizer = rmsprop()");
   if (options.batch < 1) fail(fmt::format("the batch must be positive, got {}", options.batch));
+  if (options.epochs < 1) fail(fmt::format("the epochs must be positive, got {}", options.epochs));
   if (options.validation_split < 0 || options.validation_split >= 1) {
     fail(fmt::format("the validation split must be in [0, 1), got {}", options.validation_split));
   }

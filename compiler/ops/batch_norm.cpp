@@ -81,6 +81,10 @@ Tensor batch_norm(Tensor x, BatchNormOptions options, Location location) {
   const LayerScope layer(graph, "batch_norm", location);
   const int64_t rank = static_cast<int64_t>(x.shape().size());
   const int64_t axis = options.axis < 0 ? options.axis + rank : options.axis;
+  if (!has_batch(x.shape())) {
+    throw UserError(location, "batch_norm",
+                    fmt::format("input must have the batch dimension, got {}", to_string(x.shape())));
+  }
   if (axis < 1 || axis >= rank) {
     throw UserError(
         location, "batch_norm",

@@ -8,18 +8,21 @@ namespace {
 
 Type type(const Call& call) {
   const auto& shape = call.attribute<std::vector<int64_t>>("shape");
-  const Broadcast both = broadcast(call.shape(0), shape);
+  const Broadcast both = broadcast(same_type(call).shape, shape);
   if (!both.ok || both.shape != shape) {
     call.fail(fmt::format("{} does not stretch to {}", to_string(call.shape(0)), to_string(shape)));
   }
   return {shape, ElementType::real};
 }
 
+bool is_new_batch(const Shape& from, const Shape& to) { return has_batch(to) && !has_batch(from); }
+
 Definition define(const Call& call) {
-  const bool new_batch = has_batch(call.attribute<std::vector<int64_t>>("shape")) && !has_batch(call.shape(0));
-  return map([new_batch](const Operands& in, const Index& at) {
+  const bool masked = is_new_batch(call.shape(0), call.attribute<std::vector<int64_t>>("shape")) &&
+                      call.attributes.count("every_row") == 0;
+  return map([masked](const Operands& in, const Index& at) {
     const Halide::Expr value = in.broadcast(0, at);
-    return new_batch ? Halide::select(at[0] < in.count(), value, in.constant(0)) : value;
+    return masked ? Halide::select(at[0] < in.count(), value, in.constant(0)) : value;
   });
 }
 
@@ -35,9 +38,7 @@ Sample sample(Choices& choices) {
 
 const Operator broadcast_to_operator = {
     .name = "broadcast_to",
-    .documentation =
-        "Stretches x to `shape` as NumPy's broadcast_to does. A batch dimension that is new is zero in rows that hold "
-        "no data: the gradient of a sum over the batch.",
+    .documentation = "Stretches x to `shape` as NumPy's broadcast_to does.",
     .type = type,
     .define = define,
     .gradient = gradient,
@@ -45,7 +46,13 @@ const Operator broadcast_to_operator = {
 };
 
 Tensor broadcast_to(Tensor x, BroadcastOptions options, Location location) {
-  return x.graph().append(broadcast_to_operator, {x}, {{"shape", options.shape}}, location);
+  Attributes attributes = {{"shape", options.shape}};
+  if (is_new_batch(x.shape(), options.shape)) attributes["every_row"] = true;
+  return x.graph().append(broadcast_to_operator, {x}, std::move(attributes), location);
+}
+
+Tensor broadcast_to_data(Tensor x, BroadcastOptions options) {
+  return x.graph().append(broadcast_to_operator, {x}, {{"shape", options.shape}}, Location::here());
 }
 
 }  // namespace kiln

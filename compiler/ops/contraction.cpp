@@ -25,14 +25,27 @@ size_t solved_loop(const Contraction& forward, const AffineIndex& index) {
 
 Type type(const Call& call) {
   const auto& specification = call.attribute<Contraction>("specification");
-  const auto check = [&](const std::vector<AffineIndex>& indices, const Shape& shape, const char* side) {
-    if (indices.size() != shape.size()) {
-      call.fail(fmt::format("the {} operand must have rank {}, got {}", side, indices.size(), to_string(shape)));
+  const size_t loops = specification.loops.size();
+  const auto check = [&](const std::vector<AffineIndex>& indices, const Type& operand, const char* side) {
+    if (operand.element == ElementType::int32) call.fail(fmt::format("the {} operand must be real", side));
+    if (indices.size() != operand.shape.size()) {
+      call.fail(
+          fmt::format("the {} operand must have rank {}, got {}", side, indices.size(), to_string(operand.shape)));
+    }
+    for (size_t d = 0; d < indices.size(); ++d) {
+      if (indices[d].coefficients.size() != loops || indices[d].divisor < 1) {
+        call.fail(
+            fmt::format("dimension {} of the {} operand needs a coefficient for each of {} loops and a divisor "
+                        "above 0, got {} and {}",
+                        d, side, loops, indices[d].coefficients.size(), indices[d].divisor));
+      }
     }
   };
-  check(specification.left, call.shape(0), "left");
-  check(specification.right, call.shape(1), "right");
-  if (specification.loops.size() != specification.extents.size()) call.fail("loops and extents differ in number");
+  if (loops != specification.extents.size()) call.fail("loops and extents differ in number");
+  if (specification.output_rank < 0 || specification.output_rank > static_cast<int64_t>(loops))
+    call.fail(fmt::format("the output has {} dimensions of {} loops", specification.output_rank, loops));
+  check(specification.left, call.inputs[0], "left");
+  check(specification.right, call.inputs[1], "right");
   return {Shape(specification.extents.begin(), specification.extents.begin() + specification.output_rank),
           ElementType::real};
 }

@@ -96,6 +96,7 @@ Tensor conv2d(Tensor x, Conv2DOptions options, Location location) {
   const auto fail = [&](const std::string& message) { throw UserError(location, "conv2d", message); };
   const auto window =
       windows("conv2d", x.shape(), options.kernel, options.strides, options.dilation, options.padding, location);
+  if (!has_batch(x.shape())) fail(fmt::format("input must have the batch dimension, got {}", to_string(x.shape())));
   const int64_t channels = x.shape()[3], groups = options.groups;
   if (options.filters < 1) fail(fmt::format("filters must be positive, got {}", options.filters));
   if (groups < 1 || channels % groups != 0 || options.filters % groups != 0) {

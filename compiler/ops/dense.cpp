@@ -48,6 +48,7 @@ Tensor dense(Tensor x, DenseOptions options, Location location) {
   const LayerScope layer(graph, "dense", location);
   const auto fail = [&](const std::string& message) { throw UserError(location, "dense", message); };
   if (options.units < 1) fail(fmt::format("units must be positive, got {}", options.units));
+  if (!has_batch(x.shape())) fail(fmt::format("input must have the batch dimension, got {}", to_string(x.shape())));
   if (x.shape().size() != 2) fail(fmt::format("input must have rank 2, got {}; flatten() it", to_string(x.shape())));
   const int64_t inputs = x.shape()[1];
   const Initializer initializer = options.kernel_initializer.value_or(glorot_uniform(inputs, options.units));

@@ -66,6 +66,9 @@ Tensor depthwise_conv2d(Tensor x, DepthwiseConv2DOptions options, Location locat
   const LayerScope layer(graph, "depthwise_conv2d", location);
   const auto window = windows("depthwise_conv2d", x.shape(), options.kernel, options.strides, options.dilation,
                               options.padding, location);
+  if (!has_batch(x.shape()))
+    throw UserError(location, "depthwise_conv2d",
+                    fmt::format("input must have the batch dimension, got {}", to_string(x.shape())));
   const int64_t channels = x.shape()[3], multiplier = options.depth_multiplier;
   if (multiplier < 1) {
     throw UserError(location, "depthwise_conv2d", fmt::format("depth_multiplier must be positive, got {}", multiplier));

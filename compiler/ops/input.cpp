@@ -20,6 +20,10 @@ const Operator input_operator = {
 };
 
 Tensor input(Graph& graph, const std::string& name, Type type, Location location) {
+  for (const Node& node : graph.nodes) {
+    if (node.op == &input_operator && std::get<std::string>(node.attributes.at("name")) == name)
+      throw UserError(location, "input", fmt::format("'{}' is there already", name));
+  }
   return graph.append(input_operator, {},
                       {{"name", name}, {"shape", type.shape}, {"integer", type.element == ElementType::int32}},
                       location);

@@ -1,5 +1,8 @@
 #include "ops/pad.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "ops/definition.h"
 #include "ops/elementwise.h"
 #include "ops/slice.h"
@@ -17,7 +20,8 @@ Type type(const Call& call) {
   }
   for (size_t i = 0; i < shape.size(); ++i) {
     if (before[i] < 0 || after[i] < 0) call.fail("padding must not be negative; slice() takes elements away");
-    if (before[i] + after[i] == 0) continue;
+    if (before[i] == 0 && after[i] == 0) continue;
+    if (std::max(before[i], after[i]) > std::numeric_limits<int32_t>::max()) call.fail("padding is too large");
     if (shape[i] == kBatch) call.fail("the batch dimension cannot be padded");
     shape[i] += before[i] + after[i];
   }

@@ -17,6 +17,10 @@ const Operator parameter_operator = {
 
 Tensor parameter(Graph& graph, const std::string& name, Shape shape, Initializer initializer, bool trainable,
                  Location location) {
+  for (const Node& node : graph.nodes) {
+    if (node.op == &parameter_operator && std::get<std::string>(node.attributes.at("name")) == name)
+      throw UserError(location, "parameter", fmt::format("'{}' is there already", name));
+  }
   return graph.append(parameter_operator, {},
                       {{"name", name},
                        {"shape", std::move(shape)},

@@ -18,13 +18,13 @@ Definition define(const Call& call) {
   return definition;
 }
 
-// broadcast_to keeps rows without data at zero where the batch itself was reduced.
+// broadcast_to_data keeps rows without data at zero where the batch itself was reduced.
 std::vector<Tensor> gradient(const GradientCall& call) {
   const Tensor x = call.inputs[0], zero = call.graph.constant(0), one = call.graph.constant(1);
   const Tensor largest = where_positive(call.output - x, zero, one);
   const auto& axes = std::get<std::vector<int64_t>>(call.attributes.at("axes"));
   const Tensor share = call.cotangent / reduce_sum(largest, {.axes = axes});
-  return {largest * broadcast_to(share, {.shape = x.shape()})};
+  return {largest * broadcast_to_data(share, {.shape = x.shape()})};
 }
 
 Sample sample(Choices& choices) {

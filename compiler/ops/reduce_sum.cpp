@@ -12,7 +12,7 @@ Type type(const Call& call) { return {reduced_shape(call), ElementType::real}; }
 Definition define(const Call& call) { return fold_axes(call, Fold::sum); }
 
 std::vector<Tensor> gradient(const GradientCall& call) {
-  return {broadcast_to(call.cotangent, {.shape = call.inputs[0].shape()})};
+  return {broadcast_to_data(call.cotangent, {.shape = call.inputs[0].shape()})};
 }
 
 Sample sample(Choices& choices) { return reduction_sample(choices, reduce_sum); }

@@ -7,7 +7,7 @@
 namespace kiln {
 
 Shape reduced_shape(const Call& call) {
-  const Shape& input = call.shape(0);
+  const Shape input = same_type(call).shape;
   const auto& axes = call.attribute<std::vector<int64_t>>("axes");
   if (axes.empty()) call.fail("name at least one axis");
   Shape shape = input;

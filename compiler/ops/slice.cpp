@@ -21,7 +21,7 @@ Type type(const Call& call) {
       continue;
     }
     const int64_t extent = size[i] == -1 ? shape[i] - begin[i] : size[i];
-    if (begin[i] < 0 || extent < 1 || begin[i] + extent > shape[i]) {
+    if (begin[i] < 0 || extent < 1 || extent > shape[i] - begin[i]) {
       call.fail(fmt::format("{} elements from {} on are not inside dimension {} of {}", extent, begin[i], i,
                             to_string(call.shape(0))));
     }

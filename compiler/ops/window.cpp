@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace kiln {
+namespace {
+
+constexpr int64_t kLargest = 1 << 15;  // of a number whose products kernels compute in 32 bits
+
+}  // namespace
 
 std::vector<Window> windows(const char* op, const Shape& x, const std::vector<int64_t>& size,
                             const std::vector<int64_t>& strides, const std::vector<int64_t>& dilation, Padding padding,
@@ -16,6 +21,7 @@ std::vector<Window> windows(const char* op, const Shape& x, const std::vector<in
       if (values->size() != 2)
         fail(fmt::format("{} must have 2 numbers (height, width), got {}", what, values->size()));
       if ((*values)[i] < 1) fail(fmt::format("{} of the {} must be positive, got {}", what, name, (*values)[i]));
+      if ((*values)[i] > kLargest) fail(fmt::format("{} of the {} is too large: {}", what, name, (*values)[i]));
     }
     Window window = {x[i + 1], size[i], strides[i], dilation[i], 0, 0};
     const int64_t reach = (window.size - 1) * window.dilation + 1;
@@ -29,6 +35,7 @@ std::vector<Window> windows(const char* op, const Shape& x, const std::vector<in
       window.before = i == 0 ? padding.top : padding.left;
       after = i == 0 ? padding.bottom : padding.right;
       if (window.before < 0 || after < 0) fail("padding must not be negative");
+      if (window.before > kLargest || after > kLargest) fail("padding is too large");
     }
     const int64_t room = window.input + window.before + after - reach;
     if (room < 0) {

@@ -1,6 +1,8 @@
 #include "passes/hoist_parameters.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 
 #include "ops/add.h"
 #include "ops/contraction.h"
@@ -15,22 +17,10 @@
 namespace kiln {
 namespace {
 
-bool is_fixed(const Graph& graph, NodeId id) {
-  const Node& node = graph.node(id);
-  if (node.inputs.empty()) return node.op == &parameter_operator || !is_source(node);  // or a constant
-  return std::all_of(node.inputs.begin(), node.inputs.end(), [&](NodeId input) { return is_fixed(graph, input); });
-}
-
 /// An operator of two operands of which one depends on parameters only.
 struct Mixed {
   int varying, fixed;  // which operand
 };
-std::optional<Mixed> mixed(const Graph& graph, const Node& node) {
-  if (node.op != &add_operator && node.op != &subtract_operator && node.op != &multiply_operator) return {};
-  const bool left = is_fixed(graph, node.inputs[0]), right = is_fixed(graph, node.inputs[1]);
-  if (left == right) return {};
-  return left ? Mixed{1, 0} : Mixed{0, 1};
-}
 
 /// Combining two parameters must not make a larger tensor of them than they are (a vector of rows and one of columns).
 bool stays_small(Tensor result, Tensor a, Tensor b) {
@@ -69,8 +59,27 @@ class Hoister {
   }
 
  private:
+  /// Depends on parameters and constants only.
+  bool is_fixed(const Graph& graph, NodeId id) const {
+    std::vector<bool>& known = fixed_[&graph];
+    for (auto next = static_cast<NodeId>(known.size()); next <= id; ++next) {
+      const Node& node = graph.node(next);
+      known.push_back(node.inputs.empty() ? node.op == &parameter_operator || !is_source(node)
+                                          : std::all_of(node.inputs.begin(), node.inputs.end(),
+                                                        [&](NodeId input) -> bool { return known[input]; }));
+    }
+    return known[id];
+  }
+
+  std::optional<Mixed> mixed(const Graph& graph, const Node& node) const {
+    if (node.op != &add_operator && node.op != &subtract_operator && node.op != &multiply_operator) return {};
+    const bool left = is_fixed(graph, node.inputs[0]), right = is_fixed(graph, node.inputs[1]);
+    if (left == right) return {};
+    return left ? Mixed{1, 0} : Mixed{0, 1};
+  }
+
   /// x + p.
-  static Tensor shifted(Tensor x, Tensor p) {
+  Tensor shifted(Tensor x, Tensor p) const {
     if (const auto inner = mixed(x.graph(), x.node()); inner && x.node().op == &add_operator) {
       const Tensor q = operand(x, inner->fixed), sum = prepared(x.graph(), [&] { return q + p; });
       if (stays_small(sum, q, p)) return operand(x, inner->varying) + sum;
@@ -95,7 +104,7 @@ class Hoister {
 
   /// The contraction with its weights times s, which varies along the last dimension (the features) only; empty where
   /// that is not so.
-  static Tensor with_scaled_weights(Tensor x, Tensor s) {
+  Tensor with_scaled_weights(Tensor x, Tensor s) const {
     const Contraction& c = std::get<Contraction>(x.node().attributes.at("specification"));
     const size_t feature = static_cast<size_t>(c.output_rank) - 1;
     if (s.shape().empty() || s.shape().back() != c.extents[feature] || element_count(s.shape()) != s.shape().back())
@@ -138,6 +147,7 @@ class Hoister {
   const Graph& graph_;
   std::vector<int> uses_;
   bool may_scale_weights_ = false;
+  mutable std::map<const Graph*, std::vector<bool>> fixed_;  // of each node so far, which stay as they are
 };
 
 }  // namespace

@@ -35,6 +35,31 @@ std::set<NodeId> sources_of(const Graph& graph, const Kernel& kernel, NodeId roo
   return found;
 }
 
+/// Whether a kernel that stores `root` over the parameter still needs the old value after that: inside, it may be read
+/// at the element that is written only.
+bool needs_old_value(const Graph& graph, const Kernel& kernel, NodeId root, NodeId parameter) {
+  // Anchors and what has loops of its own read other elements.
+  std::vector<NodeId> pending = kernel.roots;
+  std::set<NodeId> seen(kernel.leaves.begin(), kernel.leaves.end());
+  while (!pending.empty()) {
+    const Node& node = graph.node(pending.back());
+    pending.pop_back();
+    if (!seen.insert(node.id).second || node.op->define == nullptr) continue;
+    const Definition definition = node.op->define(graph.call(node));
+    const bool folds = definition.contraction || definition.fold != Fold::none;
+    const bool anchor = std::count(kernel.anchors.begin(), kernel.anchors.end(), node.id) > 0 && node.id != root;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const bool gathered = std::count(definition.gathered.begin(), definition.gathered.end(), static_cast<int>(i)) > 0;
+      if ((folds || anchor || gathered) && sources_of(graph, kernel, node.inputs[i]).count(parameter)) return true;
+    }
+    pending.insert(pending.end(), node.inputs.begin(), node.inputs.end());
+  }
+  // The roots are stored one after the other.
+  const auto& roots = kernel.roots;
+  return std::any_of(std::find(roots.begin(), roots.end(), root) + 1, roots.end(),
+                     [&](NodeId later) { return sources_of(graph, kernel, later).count(parameter) > 0; });
+}
+
 /// The kernels that read parameters and each other's results only: those of a graph that updates nothing need to run
 /// again only when somebody changes the parameters.
 std::vector<bool> prepared_kernels(const Graph& graph, const std::vector<Kernel>& kernels,
@@ -161,31 +186,7 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
     const StateEntry& entry = state.entries.at(parameter_name(graph.node(update.parameter)));
     bool direct = in_place_updates && writer >= 0 && in_place.count(value) == 0;
     if (direct) {
-      // Inside its own kernel the old value may be read at the element that is written, which is so unless it is what
-      // an anchor of the kernel reads.
-      for (NodeId anchor : kernels[writer].anchors) {
-        for (NodeId input : graph.node(anchor).inputs) {
-          if (anchor != value && resolve_view(graph, input) == update.parameter) direct = false;
-        }
-      }
-      // Nor may the kernel read it at other elements than the one that it writes.
-      std::vector<NodeId> pending = kernels[writer].roots;
-      std::set<NodeId> seen(kernels[writer].leaves.begin(), kernels[writer].leaves.end());
-      while (!pending.empty()) {
-        const Node& node = graph.node(pending.back());
-        pending.pop_back();
-        if (!seen.insert(node.id).second || node.op->define == nullptr) continue;
-        for (int operand : node.op->define(graph.call(node)).gathered) {
-          if (sources_of(graph, kernels[writer], node.inputs[operand]).count(update.parameter)) direct = false;
-        }
-        pending.insert(pending.end(), node.inputs.begin(), node.inputs.end());
-      }
-      // The roots are stored one after the other: those stored later must not need the old value.
-      const std::vector<NodeId>& roots = kernels[writer].roots;
-      for (size_t later = static_cast<size_t>(std::find(roots.begin(), roots.end(), value) - roots.begin()) + 1;
-           later < roots.size(); ++later) {
-        if (sources_of(graph, kernels[writer], roots[later]).count(update.parameter)) direct = false;
-      }
+      direct = !needs_old_value(graph, kernels[writer], value, update.parameter);
       for (int reader : readers[update.parameter]) {
         if (reader != writer && depends(reader, writer)) direct = false;
       }
@@ -319,8 +320,17 @@ void verify_updates(const Program& program, const StateLayout& state, const Fail
       fail(fmt::format("{} lies outside the state block or is not aligned", name));
   }
   std::map<int64_t, int> writers;  // by offset
+  for (const Node& node : graph.nodes) {
+    if (node.op != &parameter_operator) continue;
+    const auto entry = state.entries.find(parameter_name(node));
+    if (entry == state.entries.end() || entry->second.count != element_count(node.type.shape) ||
+        program.placements[static_cast<size_t>(node.id)].offset != entry->second.offset)
+      fail(fmt::format("{} has no place of its size in the state block", parameter_name(node)));
+  }
   for (const Copy& copy : program.copies) {
     ++writers[copy.state_offset];
+    if (graph.node(resolve_view(graph, copy.from)).op == &parameter_operator)
+      fail(fmt::format("the copy of node {} is of a parameter, which may be overwritten by then", copy.from));
     const auto entry = entries.find(copy.state_offset);
     if (entry == entries.end() || copy.bytes != entry->second->count * 4 ||
         copy.bytes != byte_count(graph.node(copy.from).type))
@@ -334,13 +344,10 @@ void verify_updates(const Program& program, const StateLayout& state, const Fail
       const auto entry = entries.find(placement.offset);
       if (entry == entries.end() || entry->second->count != element_count(graph.node(root).type.shape))
         fail(fmt::format("node {} is written to the state, but not to a parameter of its size", root));
-      for (NodeId anchor : kernel.anchors) {
-        if (anchor == root) continue;
-        for (NodeId input : graph.node(anchor).inputs) {
-          const Placement& read = program.placements[static_cast<size_t>(resolve_view(graph, input))];
-          if (read.kind == Placement::Kind::state && read.offset == placement.offset)
-            fail(fmt::format("{} overwrites {} while it reads other elements of it", kernel.name, entry->second->name));
-        }
+      for (const Update& update : graph.updates) {
+        const Placement& parameter = program.placements[static_cast<size_t>(update.parameter)];
+        if (parameter.offset == placement.offset && needs_old_value(graph, kernel, root, update.parameter))
+          fail(fmt::format("{} overwrites {} while it reads other elements of it", kernel.name, entry->second->name));
       }
     }
   }
@@ -348,6 +355,14 @@ void verify_updates(const Program& program, const StateLayout& state, const Fail
     const std::string& name = parameter_name(graph.node(update.parameter));
     const int count = writers[state.entries.at(name).offset];
     if (count != 1) fail(fmt::format("the update of {} is written {} times", name, count));
+    const int64_t offset = state.entries.at(name).offset;
+    const NodeId value = resolve_view(graph, update.value);
+    const Placement& placement = program.placements[static_cast<size_t>(value)];
+    const bool copied = std::any_of(program.copies.begin(), program.copies.end(), [&](const Copy& copy) {
+      return copy.state_offset == offset && resolve_view(graph, copy.from) == value;
+    });
+    if (!copied && (placement.kind != Placement::Kind::state || placement.offset != offset))
+      fail(fmt::format("{} becomes another value than its update, node {}", name, value));
   }
 }
 

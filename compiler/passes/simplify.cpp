@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "lower/affine.h"
 #include "ops/constant.h"
 #include "ops/contraction.h"
 #include "ops/input.h"
@@ -30,6 +31,13 @@ Tensor fold_padding(Graph& graph, const Node& node, std::vector<Tensor> inputs) 
     const auto& before = std::get<std::vector<int64_t>>(operand.attributes.at("before"));
     std::vector<AffineIndex>& indices = side == 0 ? c.left : c.right;
     if (std::any_of(indices.begin(), indices.end(), [](const AffineIndex& i) { return i.divisor != 1; })) continue;
+    // Recipes take it for granted that a dimension which one loop counts is as long as that loop: padded features or
+    // channels stay a tensor.
+    const auto& after = std::get<std::vector<int64_t>>(operand.attributes.at("after"));
+    bool windowed = true;
+    for (size_t d = 0; d < indices.size(); ++d)
+      windowed &= before[d] + after[d] == 0 || loops_in(indices[d]).size() > 1;
+    if (!windowed) continue;
     for (size_t d = 0; d < indices.size(); ++d) indices[d].offset -= before[d];
     inputs[side] = Tensor(&graph, operand.inputs[0]);
     changed = true;

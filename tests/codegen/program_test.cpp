@@ -6,6 +6,8 @@
 
 #include "driver/pipeline.h"
 #include "dsl/graph.h"
+#include "ops/contraction.h"
+#include "ops/parameter.h"
 #include "support/loaded_model.h"
 
 namespace kiln {
@@ -100,11 +102,83 @@ const Case kCases[] = {
        finish(g, x, 4, plain(), 16);
        return g;
      }},
-    {"padded_rows",  // padding is an offset of the contraction, which makes its weight gradient none of whole matrices
+    {"padded_features_few",
      [] {
        Graph g{"padded"};
        const Tensor x = pad(g.input("features", {13}), {.before = {0, 1}, .after = {0, 2}});
        finish(g, relu(dense(x, {.units = 16})), 3, plain(), 16);
+       return g;
+     }},
+    {"padded_features",  // as many as are multiplied in blocks
+     [] {
+       Graph g{"padded"};
+       const Tensor x = pad(g.input("features", {1008}), {.before = {0, 8}, .after = {0, 8}});
+       finish(g, relu(dense(x, {.units = 12})), 3, plain(), 16);
+       return g;
+     }},
+    {"padded_channels",  // of a convolution by Winograd
+     [] {
+       Graph g{"padded"};
+       const Tensor x = pad(g.input("image", {14, 14, 8}), {.before = {0, 0, 0, 0}, .after = {0, 0, 0, 8}});
+       finish(g, conv2d(x, {.filters = 16}), 3, plain(), 64);
+       return g;
+     }},
+    {"stretched_weights",  // rows without data must not make log(0) of them
+     [] {
+       Graph g{"stretched"};
+       const Tensor scale = parameter(g, "scale", {6}, {Initializer::Kind::constant, 0.5}, true, Location::here());
+       const Tensor x = g.input("features", {6}) * log(broadcast_to(scale, {.shape = {kBatch, 6}}) + 1.0);
+       finish(g, dense(x, {.units = 5}), 3, plain(), 20);
+       return g;
+     }},
+    {"weights_as_results",
+     [] {
+       Graph g{"results"};
+       const Tensor alpha = parameter(g, "alpha", {}, {Initializer::Kind::constant, 0.3}, true, Location::here());
+       g.metric("alpha", alpha);
+       g.metric("rate", g.scalar("learning_rate"));
+       g.output("twice", reshape(alpha * 1.0, {1}));
+       finish(g, dense(g.input("features", {6}), {.units = 5}) * alpha, 3, plain(), 16);
+       return g;
+     }},
+    {"previous_weights",  // an update whose value is a parameter that is updated, too
+     [] {
+       Optimizer optimizer = sgd();
+       optimizer.name = "previous";
+       optimizer.update = [](const OptimizerCall& call) {
+         call.graph.update(call.state("previous"), call.weight);
+         call.graph.update(call.weight, call.weight - call.learning_rate * call.gradient);
+       };
+       Graph g{"previous"};
+       finish(g, dense(g.input("features", {6}), {.units = 5}), 3, optimizer, 16);
+       return g;
+     }},
+    {"multiplied_weights",  // an update that reads all of what it overwrites
+     [] {
+       Optimizer optimizer = sgd();
+       optimizer.name = "mixing";
+       optimizer.update = [](const OptimizerCall& call) {
+         Tensor value = call.weight - call.learning_rate * call.gradient;
+         if (call.weight.shape() == Shape{5, 5}) {
+           const Contraction product = {.loops = {"row", "column", "k"},
+                                        .extents = {5, 5, 5},
+                                        .output_rank = 2,
+                                        .left = {{{1, 0, 0}}, {{0, 0, 1}}},
+                                        .right = {{{0, 0, 1}}, {{0, 1, 0}}}};
+           value = contraction(call.weight, call.weight, product);
+         }
+         call.graph.update(call.weight, value);
+       };
+       Graph g{"mixing"};
+       finish(g, dense(dense(g.input("features", {6}), {.units = 5}), {.units = 5}), 3, optimizer, 16);
+       return g;
+     }},
+    {"doubled_weights",  // each is used twice: what walks every way from the end walks 2^40
+     [] {
+       Graph g{"doubled"};
+       Tensor p = parameter(g, "p", {6}, {Initializer::Kind::constant, 0.1}, true, Location::here());
+       for (int i = 0; i < 40; ++i) p = 0.5 * tanh(p) + 0.1 * p * p;
+       finish(g, g.input("features", {6}) + p, 3, plain(), 16);
        return g;
      }},
     {"clipped_normalisation",  // its gradient must not ask whether a value computed again equals the stored one
@@ -190,6 +264,18 @@ TEST(ProgramKernels, SmoothLabelsByTheScalarAsByTheGraph) {
     for (size_t i = 0; i < graph.size(); ++i)
       EXPECT_NEAR(scalar[i], graph[i], 1e-6 * std::max(1.0F, std::abs(graph[i]))) << i;  // a few roundings of f32
   }
+}
+
+// What a row's prediction is must not depend on how rows are divided: no program of one row where a batch is looked at.
+TEST(ProgramKernels, OfOneRowAreNoneWhereRowsDependOnEachOther) {
+  Graph g{"centred"};
+  const Tensor y = dense(g.input("features", {6}), {.units = 5});
+  g.output("y", y - reduce_mean(y, {.axes = {0}}));
+  const Model model = build_model(g);
+  EXPECT_EQ(model.programs.size(), 1U);
+  for (const Difference& difference : compare_with_reference(model, "predict", 13, 7))
+    EXPECT_LE(difference.error, kTolerance) << difference.name;
+  EXPECT_EQ(LoadedModel(model)->predict_one, nullptr);
 }
 
 // Profilers and tuners run a program kernel by kernel: nothing that the step does may be left out then.

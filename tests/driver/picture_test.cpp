@@ -17,8 +17,9 @@ Model network() {
   const Tensor x = relu(dense(g.input("x", {8}), {.units = 1500, .kernel_l2 = 1e-4}));
   const Tensor p = softmax(dense(x, {.units = 3}));
   g.output("p", p);
-  g.metric("accuracy", categorical_accuracy(p, g.label("class", 3)));
-  g.train({.loss = categorical_cross_entropy(p, g.label("class", 3)), .optimizer = sgd(), .batch = 16});
+  const Tensor label = g.label("class", 3);
+  g.metric("accuracy", categorical_accuracy(p, label));
+  g.train({.loss = categorical_cross_entropy(p, label), .optimizer = sgd(), .batch = 16});
   return build_model(g);
 }
 

@@ -97,6 +97,9 @@ TEST_F(Errors, Shapes) {
   EXPECT_ERROR("pad: before and after must have 2 numbers, one for each dimension of Nx7, got 2 and 1", pad(row, {.before = {0, 1}, .after = {0}}));
   EXPECT_ERROR("pad: padding must not be negative; slice() takes elements away", pad(row, {.before = {0, -1}, .after = {0, 0}}));
   EXPECT_ERROR("pad: padding must not be negative; slice() takes elements away", pad(row, {.before = {0, 0}, .after = {0, -1}}));
+  EXPECT_ERROR("pad: padding is too large", pad(row, {.before = {0, INT64_MAX}, .after = {0, INT64_MAX}}));
+  EXPECT_ERROR("slice: 1 elements from 9223372036854775807 on are not inside dimension 1 of Nx7", slice(row, {.begin = {0, INT64_MAX}, .size = {-1, 1}}));
+  EXPECT_ERROR("broadcast_to: the input must be real", broadcast_to(integers, {.shape = {kBatch}}));
   EXPECT_ERROR("pad: the batch dimension cannot be padded", pad(row, {.before = {1, 0}, .after = {0, 0}}));
   EXPECT_ERROR("zero_padding2d: input must have rank 4 (batch, height, width, channels), got Nx7", zero_padding2d(row));
   EXPECT_ERROR("zero_padding2d: padding must be one number or {top, bottom, left, right}, got 2 numbers", zero_padding2d(image, {.padding = {1, 2}}));
@@ -111,6 +114,7 @@ TEST_F(Errors, Shapes) {
 
 TEST_F(Errors, Reductions) {
   EXPECT_ERROR("reduce_sum: name at least one axis", reduce_sum(row, {}));
+  EXPECT_ERROR("reduce_sum: the input must be real", reduce_sum(integers, {.axes = {0}}));
   EXPECT_ERROR("reduce_max: axis 2 is out of range for Nx7", reduce_max(row, {.axes = {2}}));
   EXPECT_ERROR("reduce_mean: axis 1 is named twice", reduce_mean(row, {.axes = {1, 1}}));
 }
@@ -118,6 +122,8 @@ TEST_F(Errors, Reductions) {
 TEST_F(Errors, Dense) {
   EXPECT_ERROR("dense: input must have rank 2, got Nx4x5x3; flatten() it", dense(image, {.units = 5}));
   EXPECT_ERROR("dense: units must be positive, got 0", dense(row, {}));
+  const Tensor matrix = g.parameter("matrix", {4, 10}, zeros(), true);
+  EXPECT_ERROR("dense: input must have the batch dimension, got 4x10", dense(matrix, {.units = 5}));
 }
 
 TEST_F(Errors, Convolution) {
@@ -135,9 +141,19 @@ TEST_F(Errors, Convolution) {
   EXPECT_ERROR("depthwise_conv2d: depth_multiplier must be positive, got 0", depthwise_conv2d(image, {.depth_multiplier = 0}));
   EXPECT_ERROR("depthwise_conv2d: input must have rank 4 (batch, height, width, channels), got Nx7", depthwise_conv2d(row));
   EXPECT_ERROR("contraction: the left operand must have rank 0, got Nx7", contraction(row, row, {}));
+  EXPECT_ERROR("contraction: the output has 2 dimensions of 1 loops", contraction(row, row, {.loops = {"n"}, .extents = {kBatch}, .output_rank = 2, .left = {}, .right = {}}));
+  EXPECT_ERROR("contraction: dimension 0 of the left operand needs a coefficient for each of 1 loops and a divisor above 0, got 0 and 1", contraction(row, row, {.loops = {"n"}, .extents = {kBatch}, .output_rank = 1, .left = {{}, {}}, .right = {{}, {}}}));
+  EXPECT_ERROR("contraction: the left operand must be real", contraction(integers, row, {.loops = {"n"}, .extents = {kBatch}, .output_rank = 1, .left = {{{1}}}, .right = {{{1}}, {{0}}}}));
+  const Tensor still = g.parameter("still", {2, 4, 5, 3}, zeros(), true);
+  EXPECT_ERROR("conv2d: input must have the batch dimension, got 2x4x5x3", conv2d(still, {.filters = 1}));
+  EXPECT_ERROR("depthwise_conv2d: input must have the batch dimension, got 2x4x5x3", depthwise_conv2d(still));
+  EXPECT_ERROR("conv2d: stride of the height is too large: 4294967296", conv2d(image, {.filters = 1, .strides = {int64_t{1} << 32, 1}}));
+  EXPECT_ERROR("conv2d: dilation of the width is too large: 8589934592", conv2d(image, {.filters = 1, .kernel = {1, 2}, .padding = Padding::same(), .dilation = {1, int64_t{1} << 33}}));
+  EXPECT_ERROR("conv2d: padding is too large", conv2d(image, {.filters = 1, .padding = Padding::explicit_(0, int64_t{1} << 40, 0, 0)}));
 }
 
 TEST_F(Errors, NormalisationAndDropout) {
+  EXPECT_ERROR("batch_norm: input must have the batch dimension, got 4x8", batch_norm(g.parameter("fixed", {4, 8}, zeros(), true)));
   EXPECT_ERROR("batch_norm: axis 4 is not a dimension of Nx4x5x3 beside the batch", batch_norm(image, {.axis = 4}));
   EXPECT_ERROR("batch_norm: axis 0 is not a dimension of Nx4x5x3 beside the batch", batch_norm(image, {.axis = 0}));
   EXPECT_ERROR("batch_norm: axis -4 is not a dimension of Nx4x5x3 beside the batch", batch_norm(image, {.axis = -4}));
@@ -186,6 +202,13 @@ TEST_F(Errors, GraphCalls) {
   EXPECT_ERROR("metric: 'loss' is the loss's own name", g.metric("loss", loss));
   g.metric("twice", loss);
   EXPECT_ERROR("metric: 'twice' is there already", g.metric("twice", loss));
+  EXPECT_ERROR("metric: 'm' must be real; to_real() makes it so", g.metric("m", integers));
+  EXPECT_ERROR("output: 'y' must be real; to_real() makes it so", g.output("y", integers));
+  EXPECT_ERROR("input: 'row' is there already", g.input("row", {3}));
+  EXPECT_ERROR("input: 'row' is there already", g.label("row", 3));
+  g.parameter("weight", {3}, zeros(), true);
+  EXPECT_ERROR("parameter: 'weight' is there already", g.parameter("weight", {3}, zeros(), true));
+  EXPECT_ERROR("train: the epochs must be positive, got 0", g.train({.loss = loss, .optimizer = sgd(), .epochs = 0}));
   EXPECT_ERROR("train: the loss belongs to another graph", g.train({.loss = foreign, .optimizer = sgd()}));
   EXPECT_ERROR("train: the loss must be a scalar, got Nx7", g.train({.loss = row, .optimizer = sgd()}));
   EXPECT_ERROR("train: the loss belongs to another graph", g.train({.loss = {}, .optimizer = sgd()}));

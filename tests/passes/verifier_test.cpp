@@ -1,6 +1,8 @@
 // Each rule of the verifiers: a graph or program that breaks it, and the message.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "driver/pipeline.h"
 #include "dsl/graph.h"
 #include "ops/parameter.h"
@@ -201,6 +203,21 @@ TEST_F(ProgramRules, AnUpdateGoesToAParameter) {
   refused("is written to the state, but not to a parameter of its size");
 }
 
+TEST_F(ProgramRules, AParameterBecomesItsUpdate) {
+  const auto update_of = [&](const std::string& name) -> Update& {
+    return *std::find_if(train.graph.updates.begin(), train.graph.updates.end(), [&](const Update& update) {
+      return std::get<std::string>(train.graph.node(update.parameter).attributes.at("name")) == name;
+    });
+  };
+  std::swap(update_of("dense/kernel").value, update_of("dense/kernel/velocity").value);  // which are of one size
+  refused("becomes another value than its update");
+}
+
+TEST_F(ProgramRules, ParametersHaveTheirSize) {
+  --model.state.entries.at("dense/bias").count;
+  refused("dense/bias has no place of its size in the state block");
+}
+
 TEST_F(ProgramRules, AKernelDoesNotOverwriteWhatItMultiplies) {
   // As if the layer's kernel were updated while the input's gradient reads all of it.
   Kernel& reader = kernel("dense_1.input_gradient");
@@ -247,6 +264,14 @@ TEST_F(CopyRules, ACopyIsOfAllThatItsParameterHolds) {
   Type& type = train.graph.nodes[static_cast<size_t>(train.copies[0].from)].type;
   type.shape.push_back(2);
   refused("does not fit a parameter");
+}
+
+TEST_F(CopyRules, ACopyIsOfNoParameter) {
+  for (const Update& update : train.graph.updates) {
+    if (resolve_view(train.graph, update.value) == resolve_view(train.graph, train.copies[0].from))
+      train.copies[0].from = update.parameter;
+  }
+  refused("is of a parameter, which may be overwritten by then");
 }
 
 TEST_F(CopyRules, ACopyIsNotLost) {

@@ -78,12 +78,14 @@ GraphCheck::~GraphCheck() = default;
 std::optional<Mismatch> GraphCheck::run(const Variant& variant) {
   const Sketch& sketch = parts_->sketch;
   const CheckOptions& options = parts_->options;
-  const auto wants = [&](const std::string& program) {
-    return std::count(options.programs.begin(), options.programs.end(), program) > 0;
-  };
   std::string at;
   try {
     const Model model = model_of(sketch, variant, options.programs);
+    // Of a graph whose rows depend on each other there is no predict_one.
+    const auto wants = [&](const std::string& name) {
+      return std::any_of(model.programs.begin(), model.programs.end(),
+                         [&](const Program& program) { return program.name == name; });
+    };
     Programs programs(model, options.interpret, options.cache);
     if (!parts_->training) parts_->training.emplace(sketch, true);
     if (!parts_->prediction) parts_->prediction.emplace(sketch, false);
