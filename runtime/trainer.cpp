@@ -41,6 +41,33 @@ constexpr int64_t kKeptSteps = 256;
 /// How often a run goes on after steps that were not finite before it has done as many good ones.
 constexpr int64_t kRecoveries = 10;
 
+/// Refuses options of a state, of the right types, that no flag could have given: nothing looks at them later.
+void check_options(const nlohmann::json& options, const std::string& path) {
+  const auto refuse = [&](const std::string& option, const std::string& expected) {
+    throw DataError(fmt::format("{}: its option {} is {}, expected {}; the file is damaged or of another version", path,
+                                option, options.at(option).dump(), expected));
+  };
+  const nlohmann::json defaults = TrainingOptions();
+  for (const auto& [option, low, high] : kOptionRanges) {
+    if (!options.contains(option)) continue;
+    const auto value = options.at(option).get<double>();
+    const bool not_given = value == 0 && defaults.at(option) == 0;
+    if (!not_given && !(value >= low && value <= high))
+      refuse(option, fmt::format("a number from {} to {}", low, high));
+  }
+  for (const auto& [option, names] : kOptionNames) {
+    if (!options.contains(option)) continue;
+    if (std::find(names.begin(), names.end(), options.at(option)) == names.end())
+      refuse(option, fmt::format("one of {}", join(names)));
+  }
+  const std::string augment = options.value("augment", "");
+  try {
+    if (!augment.empty()) parse_augmentation(augment);
+  } catch (const UsageError& error) {
+    throw DataError(fmt::format("{}: its option augment is wrong: {}", path, error.what()));
+  }
+}
+
 float* floats(uint8_t* bytes) { return reinterpret_cast<float*>(bytes); }
 
 }  // namespace
@@ -348,7 +375,9 @@ TrainingOptions Trainer::saved_options(const Checkpoint& checkpoint, const std::
   try {
     const nlohmann::json& options = checkpoint.progress.at("options");
     require_whole_numbers(options, TrainingOptions());
-    return options.get<TrainingOptions>();
+    const auto result = options.get<TrainingOptions>();  // throws where a type is wrong
+    check_options(options, path);
+    return result;
   } catch (const nlohmann::json::exception&) {
     throw DataError(
         fmt::format("{}: the training options in it cannot be read: it is of another version of Kiln", path));

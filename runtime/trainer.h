@@ -45,7 +45,8 @@ class Trainer {
   /// Their bits stay the same.
   void profile(Profiler* profiler) { profiler_ = profiler; }
 
-  /// The options a checkpoint was made with. Throws DataError when it is a model to predict with only.
+  /// The options a checkpoint was made with. Throws DataError when it is a model to predict with only, or when an
+  /// option is none that a flag can give.
   static TrainingOptions saved_options(const Checkpoint& checkpoint, const std::string& path);
 
   /// Called after each step; false stops the epoch there.

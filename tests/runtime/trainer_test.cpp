@@ -561,6 +561,46 @@ TEST_F(TrainerTest, AStateThatLacksAPartIsRefused) {
   EXPECT_THROW(Trainer::saved_options(trainer.model(trainer.weights()), "x"), DataError);
 }
 
+TEST_F(TrainerTest, OptionsThatNoFlagCanGiveAreRefused) {
+  Checkpoint state = Trainer(model_, context_, options(), dataset_).checkpoint();
+  const nlohmann::json whole = state.progress.at("options");
+  const auto error_of = [&](const char* option, const nlohmann::json& value) {
+    state.progress["options"] = whole;
+    state.progress["options"][option] = value;
+    return data_error([&] { Trainer::saved_options(state, "x"); });
+  };
+  const auto refusal = [](const std::string& option, const std::string& value, const std::string& expected) {
+    return "x: its option " + option + " is " + value + ", expected " + expected +
+           "; the file is damaged or of another version";
+  };
+  EXPECT_EQ(error_of("validation_split", -50000), refusal("validation_split", "-50000", "a number from 0 to 0.99"));
+  EXPECT_EQ(error_of("digits", -5), refusal("digits", "-5", "a number from 64 to 10000000"));
+  EXPECT_EQ(error_of("seed", int64_t{1'000'000'000'000'000}),  // which would wrap
+            refusal("seed", "1000000000000000", "a number from 0 to 2147483647"));
+  EXPECT_EQ(error_of("on_nan", "xyz"), refusal("on_nan", "\"xyz\"", "one of stop, skip, rollback"));
+  EXPECT_EQ(error_of("schedule", "sine"), refusal("schedule", "\"sine\"", "one of constant, step, cosine, one-cycle"));
+  EXPECT_EQ(error_of("augment", "rotation=x"),
+            "x: its option augment is wrong: --augment: rotation takes a number from 0 to 180, got 'x'");
+  for (const char* option : {"epochs", "learning_rate"})  // 0 says of others that they were not given
+    EXPECT_PRED2(contains, error_of(option, 0), "is 0, expected a number from 1");
+  for (const char* option : {"seed", "label_smoothing", "average", "early_stopping", "overfit", "digits"})
+    EXPECT_EQ(error_of(option, 0), "no error") << option;
+  for (const OptionRange& range : kOptionRanges) {
+    const bool whole_number = whole.at(range.option).is_number_integer();
+    const auto value = [&](double number) {
+      return whole_number ? nlohmann::json(static_cast<int64_t>(number)) : nlohmann::json(number);
+    };
+    EXPECT_EQ(error_of(range.option, value(range.low)), "no error") << range.option;
+    EXPECT_EQ(error_of(range.option, value(range.high)), "no error") << range.option;
+    EXPECT_PRED2(contains, error_of(range.option, value(-1)), "is -1") << range.option;
+    EXPECT_PRED2(contains, error_of(range.option, value(2 * range.high + 1)), "expected a number") << range.option;
+  }
+  // The wrong type is another version's.
+  const std::string other = "x: the training options in it cannot be read: it is of another version of Kiln";
+  EXPECT_EQ(error_of("epochs", "3"), other);
+  EXPECT_EQ(error_of("validation_split", true), other);
+}
+
 TEST_F(TrainerTest, SmoothsOnlyLabelsThatItsLossLeavesOpen) {
   TrainingOptions all = options();
   all.label_smoothing = 0.1;
