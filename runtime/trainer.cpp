@@ -159,6 +159,10 @@ bool Trainer::run_epoch(const AfterStep& after_step, const Note& note) {
     }
     if (stop) return false;
   }
+  if (sums_.rows() == 0) {  // its loss would be called 0, the best there is
+    throw NonFiniteError(fmt::format("every batch of epoch {} was skipped; a lower --learning-rate than {} may help",
+                                     epoch_ + 1, options_.learning_rate));
+  }
   validate();
   ++epoch_;
   step_ = 0;

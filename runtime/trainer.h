@@ -61,7 +61,7 @@ class Trainer {
   /// before that step, and options().on_nan decides: "stop" throws NonFiniteError naming step, epoch and the kernel and
   /// graph line that made the first such value; "skip" goes on with the next batch; "rollback" goes back to a state
   /// some steps earlier with half the learning rate. The eleventh time without 256 good steps in a row between, counted
-  /// across epochs and interruptions, throws too.
+  /// across epochs and interruptions, throws too, as does an epoch whose batches were all skipped.
   bool run_epoch(const AfterStep& after_step, const Note& note = {});
 
   /// All epochs done, or stopped early.

@@ -601,6 +601,27 @@ TEST_F(PoisonedTrainerTest, ForgetsFailuresAfter256GoodSteps) {
   }
 }
 
+TEST_F(PoisonedTrainerTest, AnEpochWhoseBatchesWereAllSkippedIsNoGoodOne) {
+  program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    small_model().train->step(context, arena, state, scalars);
+    if (scalars->step >= 4) reinterpret_cast<float*>(state)[3] = std::numeric_limits<float>::infinity();
+  };
+  dataset_ = learnable_rows(model_, 24);
+  TrainingOptions all = options_with("skip");
+  all.validation_split = 0;  // which would find nothing wrong with the weights
+  Trainer trainer(poisoned_, context_, all, dataset_);
+  ASSERT_EQ(trainer.epoch_steps(), 4);
+  EXPECT_TRUE(trainer.run_epoch(go_on, note_));
+  try {
+    trainer.run_epoch(go_on, note_);
+    FAIL() << "no error";
+  } catch (const NonFiniteError& error) {
+    EXPECT_STREQ(error.what(), "every batch of epoch 2 was skipped; a lower --learning-rate than 0.1 may help");
+  }
+  EXPECT_EQ(notes_.size(), 4U);
+  EXPECT_EQ(trainer.best_epoch(), 1);
+}
+
 TEST_F(PoisonedTrainerTest, GivesUpRollingBackBeforeTheStep) {
   program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
     small_model().train->step(context, arena, state, scalars);
