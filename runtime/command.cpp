@@ -37,6 +37,12 @@ std::optional<std::string> parse_flags(CLI::App& app, const std::vector<std::str
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
+    // An empty value would be taken for a flag that was not given: --train "$UNSET" would train on something else.
+    for (const CLI::Option* option : app.get_options()) {
+      const std::vector<std::string>& values = option->results();
+      if (std::find(values.begin(), values.end(), "") != values.end())
+        throw UsageError(fmt::format("{}: is empty; give it a value or leave it out", option->get_name()));
+    }
     return std::nullopt;
   } catch (const CLI::CallForHelp&) {
     return app.help();
