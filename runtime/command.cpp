@@ -19,6 +19,13 @@ int run_command(const std::string& name, std::ostream& err, const std::function<
 
 std::function<std::string(const std::string&)> number_from(double low, double high) {
   return [low, high](const std::string& text) -> std::string {
+    // CLI11 would read 010 as 8.
+    const size_t sign = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
+    const auto digit = [&](size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
+    size_t first = sign;
+    while (first < text.size() && text[first] == '0' && digit(first + 1)) ++first;
+    if (first > sign)
+      return fmt::format("'{}' begins with a zero; write {}{}", text, text.substr(0, sign), text.substr(first));
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     const bool number = error == std::errc() && end == text.data() + text.size();

@@ -61,6 +61,27 @@ TEST(Command, AnEmptyValueIsNotTakenForAFlagThatWasNotGiven) {
   }
 }
 
+TEST(Command, ANumberThatBeginsWithAZeroIsNotOctal) {
+  for (const auto& [text, written] : {std::pair("010", "10"),
+                                      {"017", "17"},
+                                      {"08", "8"},
+                                      {"00", "0"},
+                                      {"-010", "-10"},
+                                      {"000123", "123"},
+                                      {"+07", "+7"},
+                                      {"00.5", "0.5"}}) {
+    EXPECT_EQ(usage_error({std::string("--epochs=") + text}),
+              fmt::format("--epochs: '{}' begins with a zero; write {}; see --help", text, written));
+  }
+  for (const char* text : {"0", "-0", "10", "100", "-10"})
+    EXPECT_EQ(usage_error({std::string("--epochs=") + text}), fmt::format("train '', epochs {}", std::stoi(text)));
+  EXPECT_EQ(number_from(0, 1)("0.5"), "");
+  EXPECT_EQ(number_from(0, 1)("0"), "");
+  EXPECT_EQ(number_from(0, 1)("0e1"), "");
+  for (const char* text : {"0x10", "0b1", "0o7", "", "-"})
+    EXPECT_EQ(number_from(0, 100)(text), fmt::format("'{}' is not a number from 0 to 100", text));
+}
+
 TEST(Command, TakesAThreadForEachProcessorThatItMayUse) {
   EXPECT_EQ(thread_count(3), 3);
   cpu_set_t before, one;
