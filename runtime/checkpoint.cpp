@@ -15,6 +15,7 @@ constexpr uint32_t kVersion = 1;
 constexpr uint64_t kPreamble = 24;  // magic, version, checksum, header length
 constexpr uint64_t kChecked = 16;   // where the checksummed part begins
 constexpr uint64_t kHeaderLimit = 1 << 20;
+constexpr int kDepthLimit = 64;  // of the header; JSON is parsed in a loop, but copied and printed by recursion
 constexpr uint64_t kAlignment = 64;
 
 uint64_t padded(uint64_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
@@ -156,11 +157,17 @@ Layout parse_layout(const std::string& bytes, const std::string& path) {
     refuse(fmt::format("checksum is {:08x}, expected {:08x}; the file is damaged or was cut off", found, expected));
 
   Layout layout;
+  const auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    if (depth > kDepthLimit)
+      refuse(fmt::format("its header is nested more than {} deep; no program of Kiln's wrote it", kDepthLimit));
+    return true;
+  };
   layout.header = nlohmann::json::parse(bytes.begin() + kPreamble,
-                                        bytes.begin() + static_cast<int64_t>(kPreamble + length), nullptr, false);
+                                        bytes.begin() + static_cast<int64_t>(kPreamble + length), shallow, false);
   layout.begin = padded(kPreamble + length);
   try {
-    layout.header.at("progress");
+    if (const nlohmann::json& progress = layout.header.at("progress"); !progress.is_object())
+      refuse(fmt::format("its header's progress is of type {}, expected object", progress.type_name()));
     for (const char* name : kRegions) require_whole_numbers(layout.header.at("regions"), {{name, 0}});
     for (const char* name : kRegions) layout.sizes.push_back(layout.header.at("regions").at(name).get<uint64_t>());
   } catch (const nlohmann::json::exception& error) {

@@ -21,7 +21,7 @@ struct Checkpoint {
   std::vector<uint8_t> optimizer;  // the rest of the state block; empty in a model that only predicts
   std::vector<uint8_t> average;    // averaged weights, or empty
   std::vector<uint8_t> best;       // the best weights so far, or empty
-  nlohmann::json progress;         // epoch, step, seed, sums, history, arguments: the trainer's business
+  nlohmann::json progress = nlohmann::json::object();  // epoch, step, sums, options: the trainer's business
 };
 
 /// Eight hexadecimal digits: the CRC-32 of the weights, for people to compare two runs by.
@@ -33,8 +33,8 @@ void save_checkpoint(FileSystem& files, const std::string& path, const kiln_mode
 /// The same bytes, in memory.
 std::string checkpoint_bytes(const kiln_model& model, const Checkpoint& checkpoint);
 
-/// Reads and checks everything (magic, version, bounds, checksum, graph, sizes) before it believes anything; throws
-/// DataError with what was expected and found. Allocates no more than the file's own size.
+/// Reads and checks everything (magic, version, bounds, checksum, depth, graph, sizes) before it believes anything;
+/// throws DataError with what was expected and found. Allocates no more than the file's own size.
 Checkpoint load_checkpoint(const std::string& path, const kiln_model& model);
 /// The same of a file's bytes; `path` is its name in errors.
 Checkpoint parse_checkpoint(const std::string& bytes, const std::string& path, const kiln_model& model);

@@ -19,6 +19,13 @@ int run_command(const std::string& name, std::ostream& err, const std::function<
 
 std::function<std::string(const std::string&)> number_from(double low, double high) {
   return [low, high](const std::string& text) -> std::string {
+    // CLI11 would read 010 as 8.
+    const size_t sign = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
+    const auto digit = [&](size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
+    size_t first = sign;
+    while (first < text.size() && text[first] == '0' && digit(first + 1)) ++first;
+    if (first > sign)
+      return fmt::format("'{}' begins with a zero; write {}{}", text, text.substr(0, sign), text.substr(first));
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     const bool number = error == std::errc() && end == text.data() + text.size();
@@ -37,6 +44,12 @@ std::optional<std::string> parse_flags(CLI::App& app, const std::vector<std::str
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     app.parse(reversed);
+    // An empty value would be taken for a flag that was not given: --train "$UNSET" would train on something else.
+    for (const CLI::Option* option : app.get_options()) {
+      const std::vector<std::string>& values = option->results();
+      if (std::find(values.begin(), values.end(), "") != values.end())
+        throw UsageError(fmt::format("{}: is empty; give it a value or leave it out", option->get_name()));
+    }
     return std::nullopt;
   } catch (const CLI::CallForHelp&) {
     return app.help();

@@ -29,7 +29,8 @@ struct CommandEnvironment {
 /// belongs to it.
 int run_command(const std::string& name, std::ostream& err, const std::function<int()>& work);
 
-/// For CLI11's check(): a number from `low` to `high`, in a message without CLI11's strings of zeros.
+/// For CLI11's check(): a number from `low` to `high`, in a message without CLI11's strings of zeros. No zero goes
+/// before its digits.
 std::function<std::string(const std::string&)> number_from(double low, double high);
 
 /// Adds --config FILE, which gives any flag: `epochs = 14`, a line each. The command line goes before it.

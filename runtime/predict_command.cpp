@@ -91,7 +91,8 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
                  "With --views: the training's distortions, rotation=10,shift=2,zoom=0.1,shear=5,elastic=4")
       ->option_text("SPEC");
   app.add_option("--seed", result.seed, "Accepted like the trainer's; prediction draws no random numbers")
-      ->option_text("N");
+      ->option_text("N")
+      ->check(number_from(0, 2'147'483'647));
   app.add_flag("--quiet", result.quiet, "Print nothing but errors, not even with --json");
   app.add_flag("--json", result.json, "Print the result as one JSON object, nothing else");
   if (const std::optional<std::string> text = parse_flags(app, arguments)) {

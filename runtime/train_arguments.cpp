@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <limits>
 #include <ostream>
+#include <string_view>
 
 #include "command.h"
 #include "error.h"
@@ -61,6 +62,12 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
   std::vector<std::pair<CLI::Option*, GivenOption>> lasting;  // those that decide the run's bits
   const auto lasts = [&](CLI::Option* option, const char* field) {
     lasting.push_back({option, {option->get_name(), field}});
+    for (const OptionRange& range : kOptionRanges) {
+      if (range.option == std::string_view(field)) option->check(number_from(range.low, range.high));
+    }
+    for (const OptionNames& allowed : kOptionNames) {
+      if (allowed.option == std::string_view(field)) option->check(CLI::IsMember(allowed.names));
+    }
     return option;
   };
 
@@ -77,7 +84,6 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
                                    options.validation_split)),
         "validation_split")
       ->option_text("PART")
-      ->check(number_from(0.0, 0.99))
       ->group(group);
   lasts(app.add_option("--augment", options.augment,
                        "Random distortion of training images: rotation=10,shift=2,zoom=0.1,shear=5,elastic=4"),
@@ -88,7 +94,6 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
                        "Rows of built-in synthetic digits to train on (20000; 4000 more to test)"),
         "digits")
       ->option_text("N")
-      ->check(number_from(64, 10'000'000))
       ->group(group);
   app.add_option("--export-digits", result.export_digits,
                  "Write the built-in digits as CSV files to this folder, and end")
@@ -103,41 +108,34 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
                         options.epochs)),
         "epochs")
       ->option_text("N")
-      ->check(number_from(1, 1'000'000))
       ->group(group);
   lasts(app.add_option("--learning-rate", options.learning_rate,
                        fmt::format("The rate, or the schedule's peak ({})", options.learning_rate)),
         "learning_rate")
       ->option_text("RATE")
-      ->check(number_from(1e-30, 1e30))
       ->group(group);
   lasts(app.add_option("--schedule", options.schedule,
                        "constant, step (a tenth every 10 epochs), cosine (down to 0) or one-cycle (constant)"),
         "schedule")
       ->option_text("NAME")
-      ->check(CLI::IsMember({"constant", "step", "cosine", "one-cycle"}))
       ->group(group);
   lasts(app.add_option("--seed", options.seed, fmt::format("Of every random number ({})", options.seed)), "seed")
       ->option_text("N")
-      ->check(number_from(0, 2'147'483'647))
       ->group(group);
   lasts(app.add_option("--label-smoothing", options.label_smoothing,
                        "Part of each label that is spread evenly over the classes: 0.1 (cross-entropies whose graph "
                        "file says nothing else)"),
         "label_smoothing")
       ->option_text("PART")
-      ->check(number_from(0.0, 1.0))
       ->group(group);
   lasts(app.add_option("--average", options.average,
                        "Predict with a moving average of the weights with this decay: 0.999"),
         "average")
       ->option_text("DECAY")
-      ->check(number_from(0.0, 0.999999))
       ->group(group);
   lasts(app.add_option("--early-stopping", options.early_stopping, "Stop after so many epochs without a better one"),
         "early_stopping")
       ->option_text("PATIENCE")
-      ->check(number_from(1, 1'000'000))
       ->group(group);
   lasts(app.add_option("--monitor", options.monitor,
                        "What says which epoch is best: val_loss, val_accuracy... (val_loss)"),
@@ -153,7 +151,6 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
                      "step, skip that batch, or rollback some steps with half the learning rate (stop)"),
       "on_nan")
       ->option_text("stop|skip|rollback")
-      ->check(CLI::IsMember({"stop", "skip", "rollback"}))
       ->group(group);
   app.add_option("--threads", result.threads, "Threads to use (all cores)")
       ->option_text("N")
@@ -176,7 +173,6 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->group(group);
   lasts(app.add_option("--overfit", options.overfit, "Learn the first N rows by heart, a sanity check"), "overfit")
       ->option_text("N")
-      ->check(number_from(1, 1'000'000'000))
       ->group(group);
 
   group = "Results";

@@ -38,8 +38,37 @@ std::string join(const std::vector<std::string>& names) {
 /// Steps after which the state is looked at and kept: the copy costs a thousandth of them, and finding the step that
 /// was not finite repeats no more.
 constexpr int64_t kKeptSteps = 256;
-/// How often a run goes on after steps that were not finite before it has done as many good ones.
+/// How often a run goes on after steps that were not finite without kKeptSteps good ones in a row between.
 constexpr int64_t kRecoveries = 10;
+/// More steps than a state can honestly count: kernels are given them in 32 bits.
+constexpr int64_t kMostSteps = 2'000'000'000;
+
+/// Refuses options of a state, of the right types, that no flag could have given: nothing looks at them later.
+void check_options(const nlohmann::json& options, const std::string& path) {
+  const auto refuse = [&](const std::string& option, const std::string& expected) {
+    throw DataError(fmt::format("{}: its option {} is {}, expected {}; the file is damaged or of another version", path,
+                                option, options.at(option).dump(), expected));
+  };
+  const nlohmann::json defaults = TrainingOptions();
+  for (const auto& [option, low, high] : kOptionRanges) {
+    if (!options.contains(option)) continue;
+    const auto value = options.at(option).get<double>();
+    const bool not_given = value == 0 && defaults.at(option) == 0;
+    if (!not_given && !(value >= low && value <= high))
+      refuse(option, fmt::format("a number from {} to {}", low, high));
+  }
+  for (const auto& [option, names] : kOptionNames) {
+    if (!options.contains(option)) continue;
+    if (std::find(names.begin(), names.end(), options.at(option)) == names.end())
+      refuse(option, fmt::format("one of {}", join(names)));
+  }
+  const std::string augment = options.value("augment", "");
+  try {
+    if (!augment.empty()) parse_augmentation(augment);
+  } catch (const UsageError& error) {
+    throw DataError(fmt::format("{}: its option augment is wrong: {}", path, error.what()));
+  }
+}
 
 float* floats(uint8_t* bytes) { return reinterpret_cast<float*>(bytes); }
 
@@ -104,28 +133,35 @@ Trainer::Trainer(const kiln_model& model, Context& context, const TrainingOption
 }
 
 bool Trainer::run_epoch(const AfterStep& after_step, const Note& note) {
-  if (step_ == 0) sums_.clear();
   rows_ = shuffled_rows(split_.training.first, split_.training.count, static_cast<uint64_t>(options_.seed),
                         static_cast<uint64_t>(epoch_));
-  keep(kept_);
-  recoveries_ = 0;
+  if (step_ == 0) {
+    sums_.clear();
+    keep(kept_);
+  }
   while (step_ < epoch_steps_) {
     if (!train_step().empty()) {
       recover(note);
       continue;
     }
     ++step_;
+    ++good_steps_;
     const bool stop = !after_step() && step_ < epoch_steps_;
-    if (stop || step_ == epoch_steps_ || step_ - kept_.step >= kKeptSteps) {
+    const bool due = step_ == epoch_steps_ || step_ - kept_.step >= kKeptSteps;
+    if (stop || due) {
       // A loss can be finite while a weight is not: an activation may hide it.
       if (!non_finite_state().empty()) {
         recover(note);
         continue;
       }
-      keep(kept_);
-      recoveries_ = 0;
+      // What a roll-back leads to must not depend on where a run was stopped.
+      if (due || options_.on_nan != "rollback") keep(kept_);
     }
     if (stop) return false;
+  }
+  if (sums_.rows() == 0) {  // its loss would be called 0, the best there is
+    throw NonFiniteError(fmt::format("every batch of epoch {} was skipped; a lower --learning-rate than {} may help",
+                                     epoch_ + 1, options_.learning_rate));
   }
   validate();
   ++epoch_;
@@ -151,6 +187,7 @@ void Trainer::keep(Kept& kept) const {
   kept.sums = sums_.sums();
   kept.rows = sums_.rows();
   kept.step = step_;
+  kept.good_steps = good_steps_;
 }
 
 void Trainer::go_back(const Kept& kept) {
@@ -158,6 +195,7 @@ void Trainer::go_back(const Kept& kept) {
   if (options_.average > 0) std::memcpy(average_.data(), kept.average.data(), model_.weight_bytes);
   sums_.restore(kept.sums, kept.rows);
   step_ = kept.step;
+  good_steps_ = kept.good_steps;
 }
 
 void Trainer::load_batch(BatchLoader& loader) {
@@ -225,6 +263,7 @@ void Trainer::recover(const Note& note) {
     if (found.empty()) found = non_finite_state();
     if (!found.empty()) break;
     ++step_;
+    ++good_steps_;
   }
   go_back(before);
   profiler_ = profiler;
@@ -233,16 +272,20 @@ void Trainer::recover(const Note& note) {
   const std::string what =
       fmt::format("{} at step {} of epoch {}{}", found, step_ + 1, epoch_ + 1, first_non_finite_kernel());
   go_back(before);
-  const bool again = options_.on_nan != "stop" && ++recoveries_ <= kRecoveries;
-  if (!again) {
+  if (good_steps_ >= kKeptSteps) recoveries_ = 0;
+  if (options_.on_nan == "stop" || ++recoveries_ > kRecoveries) {
+    recoveries_ = 0;  // who goes on from here tries anew
+    keep(kept_);
     throw NonFiniteError(fmt::format("{}; a lower --learning-rate than {} may help", what, options_.learning_rate));
   }
   if (options_.on_nan == "skip") {
     ++step_;
+    good_steps_ = 0;
     keep(kept_);
     if (note) note(what + "; its batch is skipped");
   } else {
     go_back(kept_);
+    kept_.good_steps = good_steps_ = 0;
     rate_factor_ /= 2;
     if (note) {
       note(fmt::format("{}; back to step {} with {} of the learning rate", what, step_ + 1, rate_factor_));
@@ -316,18 +359,21 @@ Checkpoint Trainer::model(const uint8_t* weights) const {
 
 Checkpoint Trainer::checkpoint() const {
   Checkpoint result;
-  const uint8_t* state = state_.data();
+  const bool earlier = saves_kept();
+  const uint8_t *state = (earlier ? kept_.state : state_).data(),
+                *average = (earlier ? kept_.average : average_).data();
+  const int64_t step = earlier ? kept_.step : step_;
   result.weights.assign(state, state + model_.weight_bytes);
   result.optimizer.assign(state + model_.weight_bytes, state + model_.state_bytes);
-  if (options_.average > 0) result.average.assign(average_.data(), average_.data() + model_.weight_bytes);
+  if (options_.average > 0) result.average.assign(average, average + model_.weight_bytes);
   if (options_.restore_best && best_epoch_ > 0) result.best.assign(best_.data(), best_.data() + model_.weight_bytes);
   // The random numbers have no state of their own: seed, epoch and step determine them.
   result.progress = {{"options", options_},
                      {"data", data_checksum_},
                      {"epoch", epoch_},
-                     {"step", step_},
-                     {"sums", sums_.sums()},
-                     {"rows", sums_.rows()},
+                     {"step", step},
+                     {"sums", earlier ? kept_.sums : sums_.sums()},
+                     {"rows", earlier ? kept_.rows : sums_.rows()},
                      {"values", values_},
                      {"rate", rate_},
                      {"best_epoch", best_epoch_},
@@ -335,7 +381,9 @@ Checkpoint Trainer::checkpoint() const {
                      {"waiting", waiting_},
                      {"rate_factor", rate_factor_},
                      {"steps_before", steps_before_},
-                     {"steps", steps_before_ + epoch_ * epoch_steps_ + step_},
+                     {"recoveries", recoveries_},
+                     {"good_steps", earlier ? kept_.good_steps : good_steps_},
+                     {"steps", steps_before_ + epoch_ * epoch_steps_ + step},
                      {"learning_rate", rate_ > 0 ? rate_ : options_.learning_rate}};
   return result;
 }
@@ -348,7 +396,9 @@ TrainingOptions Trainer::saved_options(const Checkpoint& checkpoint, const std::
   try {
     const nlohmann::json& options = checkpoint.progress.at("options");
     require_whole_numbers(options, TrainingOptions());
-    return options.get<TrainingOptions>();
+    const auto result = options.get<TrainingOptions>();  // throws where a type is wrong
+    check_options(options, path);
+    return result;
   } catch (const nlohmann::json::exception&) {
     throw DataError(
         fmt::format("{}: the training options in it cannot be read: it is of another version of Kiln", path));
@@ -365,7 +415,7 @@ void Trainer::begin_with(const Checkpoint& checkpoint, const std::string& path) 
   if (options_.average > 0) std::memcpy(average_.data(), weights.data(), weights.size());
   if (!optimizer.empty()) std::memcpy(state_.data() + model_.weight_bytes, optimizer.data(), optimizer.size());
   const nlohmann::json steps = checkpoint.progress.value("steps", nlohmann::json(0));
-  if (!steps.is_number_integer() || steps < 0 || steps > int64_t{2'000'000'000})
+  if (!steps.is_number_integer() || steps < 0 || steps > kMostSteps)
     throw DataError(fmt::format("{}: its count of steps is none", path));
   steps_before_ = optimizer.empty() ? 0 : steps.get<int64_t>();
 }
@@ -380,8 +430,14 @@ void Trainer::restore(const Checkpoint& checkpoint, const std::string& path) {
       throw DataError(
           fmt::format("{}: made with other data, of {}; {} has {}", path, data, dataset_.origin, data_checksum_));
     }
-    require_whole_numbers(
-        progress, {{"epoch", 0}, {"step", 0}, {"best_epoch", 0}, {"waiting", 0}, {"steps_before", 0}, {"rows", 0}});
+    require_whole_numbers(progress, {{"epoch", 0},
+                                     {"step", 0},
+                                     {"best_epoch", 0},
+                                     {"waiting", 0},
+                                     {"steps_before", 0},
+                                     {"rows", 0},
+                                     {"recoveries", 0},
+                                     {"good_steps", 0}});
     epoch_ = progress.at("epoch");
     step_ = progress.at("step");
     best_epoch_ = progress.at("best_epoch");
@@ -389,7 +445,9 @@ void Trainer::restore(const Checkpoint& checkpoint, const std::string& path) {
     waiting_ = progress.at("waiting");
     rate_ = progress.at("rate");
     rate_factor_ = progress.at("rate_factor");
-    steps_before_ = progress.value("steps_before", int64_t{0});  // absent in older states
+    steps_before_ = progress.value("steps_before", int64_t{0});  // absent in older states, as the next two are
+    recoveries_ = progress.value("recoveries", int64_t{0});
+    good_steps_ = progress.value("good_steps", int64_t{0});
     values_ = progress.at("values").get<MetricValues>();
     sums_.restore(progress.at("sums").get<std::vector<double>>(), progress.at("rows"));
   } catch (const nlohmann::json::exception& error) {
@@ -400,7 +458,8 @@ void Trainer::restore(const Checkpoint& checkpoint, const std::string& path) {
   if (checkpoint.weights.size() != model_.weight_bytes ||
       checkpoint.optimizer.size() != model_.state_bytes - model_.weight_bytes || average_missing || best_missing ||
       !fits(checkpoint.average, average_, model_.weight_bytes) || !fits(checkpoint.best, best_, model_.weight_bytes) ||
-      epoch_ < 0 || step_ < 0 || steps_before_ < 0 || step_ >= epoch_steps_ || sums_.sums().size() != sums_.size()) {
+      epoch_ < 0 || step_ < 0 || steps_before_ < 0 || step_ >= epoch_steps_ || recoveries_ < 0 ||
+      recoveries_ > kRecoveries || good_steps_ < 0 || good_steps_ > kMostSteps || sums_.sums().size() != sums_.size()) {
     throw DataError(fmt::format("{}: lacks a part of the state that its own options ask for", path));
   }
   std::memcpy(state_.data(), checkpoint.weights.data(), checkpoint.weights.size());
@@ -410,6 +469,7 @@ void Trainer::restore(const Checkpoint& checkpoint, const std::string& path) {
   if (options_.average > 0) std::memcpy(average_.data(), checkpoint.average.data(), checkpoint.average.size());
   if (options_.restore_best && best_epoch_ > 0)
     std::memcpy(best_.data(), checkpoint.best.data(), checkpoint.best.size());
+  keep(kept_);
 }
 
 }  // namespace kiln

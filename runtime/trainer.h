@@ -37,6 +37,9 @@ class Trainer {
   /// Takes over the state saved in `path`. Throws DataError when it is none of a training run with this data.
   void restore(const Checkpoint& checkpoint, const std::string& path);
   Checkpoint checkpoint() const;
+  /// Steps of the current epoch that checkpoint() has done: step(); but while the epoch may roll back, those of the
+  /// state that it would go back to, at most 256 fewer.
+  int64_t saved_step() const { return saves_kept() ? kept_.step : step_; }
   /// Begins with the weights of another model or state of the graph, and with its optimizer's state and count of steps
   /// where it has them (model_file.h): before the first step.
   void begin_with(const Checkpoint& checkpoint, const std::string& path);
@@ -45,7 +48,8 @@ class Trainer {
   /// Their bits stay the same.
   void profile(Profiler* profiler) { profiler_ = profiler; }
 
-  /// The options a checkpoint was made with. Throws DataError when it is a model to predict with only.
+  /// The options a checkpoint was made with. Throws DataError when it is a model to predict with only, or when an
+  /// option is none that a flag can give.
   static TrainingOptions saved_options(const Checkpoint& checkpoint, const std::string& path);
 
   /// Called after each step; false stops the epoch there.
@@ -56,7 +60,8 @@ class Trainer {
   /// no thread. Where loss, gradient or weights become infinite or not a number, the state goes back to what it was
   /// before that step, and options().on_nan decides: "stop" throws NonFiniteError naming step, epoch and the kernel and
   /// graph line that made the first such value; "skip" goes on with the next batch; "rollback" goes back to a state
-  /// some steps earlier with half the learning rate. The eleventh time without 256 good steps between throws too.
+  /// some steps earlier with half the learning rate. The eleventh time without 256 good steps in a row between, counted
+  /// across epochs and interruptions, throws too, as does an epoch whose batches were all skipped.
   bool run_epoch(const AfterStep& after_step, const Note& note = {});
 
   /// All epochs done, or stopped early.
@@ -92,8 +97,9 @@ class Trainer {
   struct Kept {
     AlignedMemory state, average;
     std::vector<double> sums;
-    int64_t rows = 0, step = 0;
+    int64_t rows = 0, step = 0, good_steps = 0;
   };
+  bool saves_kept() const { return options_.on_nan == "rollback" && step_ > 0; }
   void keep(Kept& kept) const;
   void go_back(const Kept& kept);
 
@@ -128,7 +134,8 @@ class Trainer {
   double rate_ = 0, best_value_ = 0;
   double rate_factor_ = 1;  // halved by each roll-back
   int64_t best_epoch_ = 0, waiting_ = 0;
-  int64_t recoveries_ = 0;  // since a state was last kept
+  int64_t recoveries_ = 0;  // without kKeptSteps good steps in a row between
+  int64_t good_steps_ = 0;  // since the last of them
   Profiler* profiler_ = nullptr;
 };
 

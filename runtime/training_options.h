@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 namespace kiln {
 
@@ -28,6 +29,28 @@ struct TrainingOptions {
 
   bool operator==(const TrainingOptions&) const = default;
 };
+
+/// What the options may be, as flags and in a saved state, by their names in the JSON. One that is 0 where it is not
+/// given may be 0 in a state as well.
+struct OptionRange {
+  const char* option;
+  double low, high;
+};
+inline constexpr OptionRange kOptionRanges[] = {{"epochs", 1, 1e6},
+                                                {"learning_rate", 1e-30, 1e30},
+                                                {"validation_split", 0, 0.99},
+                                                {"seed", 0, 2'147'483'647},
+                                                {"label_smoothing", 0, 1},
+                                                {"average", 0, 0.999999},
+                                                {"early_stopping", 1, 1e6},
+                                                {"overfit", 1, 1e9},
+                                                {"digits", 64, 1e7}};
+struct OptionNames {
+  const char* option;
+  std::vector<std::string> names;
+};
+inline const OptionNames kOptionNames[] = {{"schedule", {"constant", "step", "cosine", "one-cycle"}},
+                                           {"on_nan", {"stop", "skip", "rollback"}}};
 
 // Of a state from before an option there was, the option is what it is by default.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(TrainingOptions, epochs, learning_rate, schedule, validation_split,

@@ -263,10 +263,13 @@ class TrainingRun {
       print_json(
           environment_.out,
           nlohmann::ordered_json{
-              {"result", "interrupted"}, {"epochs", trainer.epoch()}, {"step", trainer.step()}, {"state", last}});
+              {"result", "interrupted"}, {"epochs", trainer.epoch()}, {"step", trainer.saved_step()}, {"state", last}});
     } else if (talk_) {
-      environment_.out << fmt::format("Interrupted after {} and {} steps. Go on with: {}_train --resume {}\n",
-                                      epochs_text(trainer.epoch()), trainer.step(), model_.name, last)
+      std::string saved;
+      if (trainer.saved_step() != trainer.step())
+        saved = fmt::format("; the state is that after {} of them, for --on-nan rollback", trainer.saved_step());
+      environment_.out << fmt::format("Interrupted after {} and {} steps{}. Go on with: {}_train --resume {}\n",
+                                      epochs_text(trainer.epoch()), trainer.step(), saved, model_.name, last)
                        << std::flush;
     }
   }

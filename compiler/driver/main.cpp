@@ -257,7 +257,7 @@ int main(int argc, char** argv) {
                  "says)")
       ->check(CLI::IsMember({"f32", "mixed"}));
   app.add_option("--threads", options.threads, "Kernels compiled at a time (default: one for each processor)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(number_from(0, 1024));
   app.add_option("--cache", options.cache,
                  "Folder that keeps compiled kernels for the next time, or none (default: $KILN_CACHE, else "
                  "$XDG_CACHE_HOME/kiln, else ~/.cache/kiln)");
@@ -282,7 +282,8 @@ int main(int argc, char** argv) {
                  "Search the knobs on this machine for so many seconds (Ctrl-C ends it early), and write what is "
                  "faster to the schedule file, for later builds to use")
       ->check(CLI::PositiveNumber);
-  app.add_option("--seed", options.seed, "Accepted like the trainer's; compiling draws no random numbers");
+  app.add_option("--seed", options.seed, "Accepted like the trainer's; compiling draws no random numbers")
+      ->check(number_from(0, 2'147'483'647));
   app.add_flag("--quiet", options.quiet, "Print errors only, not even with --json");
   app.add_flag("--json", options.json, "Print one JSON object when done");
   add_config_file(app);

@@ -179,8 +179,10 @@ std::vector<std::string> checkpoint_seeds() {
   state = model;
   state.optimizer.resize(small_model().state_bytes - small_model().weight_bytes, 2);
   state.progress["options"] = TrainingOptions();
+  Checkpoint deep = model;
+  for (int i = 0; i < 100; ++i) deep.progress = {{"a", deep.progress}};
   std::vector<std::string> seeds;
-  for (const Checkpoint& each : {model, state}) {
+  for (const Checkpoint& each : {model, state, deep}) {
     seeds.push_back(written(
         [&](FileSystem& files, const std::string& path) { save_checkpoint(files, path, small_model(), each); }));
   }

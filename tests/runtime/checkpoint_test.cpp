@@ -90,6 +90,25 @@ class CheckpointTest : public testing::Test {
     });
   }
 
+  // Replaces the progress in the header.
+  std::string message_after_progress(const std::string& progress) {
+    const auto length = get<uint64_t>(whole_, kLengthAt);
+    std::string header = whole_.substr(kHeaderAt, length);
+    const std::string before = whole_state(model_).progress.dump();
+    const size_t at = header.find(before);
+    if (at == std::string::npos) return "no " + before;
+    header.replace(at, before.size(), progress);
+    return message_after([&](std::string& bytes) {
+      const std::string regions = bytes.substr((kHeaderAt + length + 63) / 64 * 64);
+      bytes.resize(kHeaderAt);
+      put<uint64_t>(bytes, kLengthAt, header.size());
+      bytes += header;
+      bytes.resize((bytes.size() + 63) / 64 * 64);
+      bytes += regions;
+      sign(bytes);
+    });
+  }
+
   TemporaryFolder folder_;
   DiskFileSystem files_;
   const kiln_model& model_ = small_model();
@@ -196,6 +215,21 @@ TEST_F(CheckpointTest, AHeaderOfOtherTypesIsRefused) {
   EXPECT_EQ(message_after_header("\"weights\":320", "\"weights\":-20").substr(0, 34),
             "its weights have 18446744073709551");
   EXPECT_EQ(message_after_header("{", "[").substr(0, 34), "its header is not what it should b");
+}
+
+TEST_F(CheckpointTest, ProgressOfAnotherTypeIsRefused) {
+  EXPECT_EQ(message_after_progress("{}"), "no error");
+  EXPECT_EQ(message_after_progress("[1, 2]"), "its header's progress is of type array, expected object");
+  EXPECT_EQ(message_after_progress("null"), "its header's progress is of type null, expected object");
+}
+
+TEST_F(CheckpointTest, ADeepHeaderIsRefused) {
+  const auto deep = [](size_t depth) { return R"({"a":)" + std::string(depth, '[') + std::string(depth, ']') + "}"; };
+  EXPECT_EQ(message_after_progress(deep(50)), "no error");
+  const std::string refusal = "its header is nested more than 64 deep; no program of Kiln's wrote it";
+  EXPECT_EQ(message_after_progress(deep(70)), refusal);
+  EXPECT_EQ(message_after_progress(deep(400'000)), refusal);  // a copy of it would overflow the stack
+  EXPECT_EQ(message_after_progress(R"({"a":)" + std::string(400'000, '[')), refusal);
 }
 
 TEST(WholeNumbers, AreRequiredWhereThePatternHasThem) {

@@ -86,6 +86,8 @@ TEST_F(DrawingPage, RequestsThatMakeNoSenseAreRefused) {
   }
   EXPECT_EQ(http(port_, "POST", "/predict", std::string(70'000, '[')).status, 413);
   EXPECT_EQ(http(port_, "POST", "/predict", std::string(60'000, '[')).status, 400);
+  const std::string deep = R"({"strokes": )" + std::string(30'000, '[') + std::string(30'000, ']') + "}";
+  EXPECT_EQ(http(port_, "POST", "/predict", deep).status, 400);  // which nothing copies
   for (const char* body :
        {R"({"strokes": []})", R"({"strokes": [[]]})", R"({"strokes": [[0.5]]})", R"({"strokes": [[0.5, 0.5]]})"})
     EXPECT_EQ(http(port_, "POST", "/predict", body).status, 200) << body;

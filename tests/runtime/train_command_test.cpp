@@ -325,6 +325,27 @@ TEST_F(CommandTest, ARunLeavesAReportWithTheNumbersThatItPrinted) {
   EXPECT_EQ(data.at("weights_crc32"), weights_checksum(load_checkpoint(run_ + "/model.kiln", model_)));
 }
 
+TEST_F(CommandTest, AnInterruptionSaysWhichStepTheStateIsOf) {
+  const auto out_of = [&](const std::string& on_nan, const std::vector<std::string>& more) {
+    std::filesystem::remove_all(run_);
+    std::vector<std::string> arguments = {"--train", train_, "--run-folder", run_, "--on-nan", on_nan};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    int steps = 0;
+    const Result result = train(arguments, [&] { return ++steps == 3; });
+    EXPECT_EQ(result.code, 130) << result.err;
+    return result.out;
+  };
+  const std::string go_on = ". Go on with: small_train --resume " + run_ + "/last.kiln\n";
+  EXPECT_PRED2(contains, out_of("stop", {}), "Interrupted after 0 epochs and 3 steps" + go_on);
+  EXPECT_EQ(load_checkpoint(run_ + "/last.kiln", model_).progress.at("step"), 3);
+  EXPECT_PRED2(
+      contains, out_of("rollback", {}),
+      "Interrupted after 0 epochs and 3 steps; the state is that after 0 of them, for --on-nan rollback" + go_on);
+  EXPECT_EQ(load_checkpoint(run_ + "/last.kiln", model_).progress.at("step"), 0);
+  EXPECT_PRED2(contains, out_of("stop", {"--json"}), R"("step":3,)");
+  EXPECT_PRED2(contains, out_of("rollback", {"--json"}), R"("step":0,)");
+}
+
 TEST_F(CommandTest, AnInterruptedRunAndOneWithoutValidationLeaveAReportToo) {
   ASSERT_EQ(train({"--train", train_, "--run-folder", run_}, [] { return true; }).code, 130);
   EXPECT_EQ(report_data().at("outcome"), "interrupted");

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <span>
 #include <thread>
@@ -488,6 +489,151 @@ TEST_F(PoisonedTrainerTest, LongEpochsGoBackAFewHundredStepsAtMost) {
             "rate");
 }
 
+TEST_F(PoisonedTrainerTest, ARunThatMayRollBackGoesOnBitForBit) {
+  dataset_ = learnable_rows(model_, 3000);  // 395 steps an epoch
+  program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    small_model().train->step(context, arena, state, scalars);
+    // Each roll-back halves the rate, and the next failure needs the one that is left.
+    for (const auto& [step, rate] : {std::pair(100, 0.06F), {120, 0.04F}, {300, 0.02F}, {395 + 50, 0.01F}}) {
+      if (scalars->step == step && scalars->learning_rate > rate)
+        reinterpret_cast<float*>(state)[3] = std::numeric_limits<float>::infinity();
+    }
+  };
+  TrainingOptions all = options_with("rollback");
+  all.epochs = 2;
+  all.average = 0.9;
+  Trainer whole(poisoned_, context_, all, dataset_);
+  while (!whole.done()) whole.run_epoch(go_on, note_);
+  ASSERT_EQ(notes_.size(), 4U);
+  EXPECT_EQ(whole.checkpoint().progress.at("rate_factor"), 1 / 16.0);
+
+  // Stopped after so many steps, those that a roll-back or an interruption repeats included, and after as many again.
+  for (const int64_t interval : {90, 110, 230, 310, 320, 480, 700}) {
+    Checkpoint saved;
+    const auto resumed = [&] {
+      auto trainer = std::make_unique<Trainer>(poisoned_, context_, all, dataset_);
+      if (!saved.weights.empty()) trainer->restore(saved, "last.kiln");
+      return trainer;
+    };
+    const bool once = interval < 256 + 45;  // of fewer steps nothing would be left after each interruption
+    std::unique_ptr<Trainer> trainer;
+    int64_t stops = 0;
+    for (bool stopped = true; stopped; stops += stopped) {
+      trainer = resumed();
+      stopped = false;
+      int64_t steps = 0;
+      while (!stopped && !trainer->done()) {
+        stopped = !trainer->run_epoch([&] { return ++steps < interval || (once && stops > 0); });
+        // A state may be saved in any step.
+        saved = trainer->checkpoint();
+        EXPECT_EQ(saved.progress.at("step"), trainer->saved_step());
+        EXPECT_LE(trainer->step() - trainer->saved_step(), 256);
+      }
+    }
+    EXPECT_GE(stops, 1) << "every " << interval << " steps";
+    expect_same_state(whole.checkpoint(), trainer->checkpoint());
+    EXPECT_EQ(whole.values(), trainer->values());
+  }
+}
+
+TEST_F(PoisonedTrainerTest, AStopInTheSameProcessChangesNoRollBack) {
+  TrainingOptions all = options_with("rollback");
+  Trainer whole(poisoned_, context_, all, dataset_), stopped(poisoned_, context_, all, dataset_);
+  EXPECT_TRUE(whole.run_epoch(go_on));
+  EXPECT_FALSE(stopped.run_epoch([&] { return stopped.step() < 3; }));
+  EXPECT_EQ(stopped.step(), 3);
+  EXPECT_EQ(stopped.saved_step(), 0);
+  EXPECT_TRUE(stopped.run_epoch(go_on));
+  expect_same_state(whole.checkpoint(), stopped.checkpoint());
+}
+
+TEST_F(PoisonedTrainerTest, CountsFailuresAcrossEpochsAndInterruptions) {
+  program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    small_model().train->step(context, arena, state, scalars);
+    if (scalars->step % 14 == 5) reinterpret_cast<float*>(state)[3] = std::numeric_limits<float>::infinity();
+  };
+  TrainingOptions all = options_with("skip");
+  all.epochs = 20;
+  // One batch of each epoch is skipped, with 13 good steps between.
+  for (const bool interrupted : {false, true}) {
+    notes_.clear();
+    auto trainer = std::make_unique<Trainer>(poisoned_, context_, all, dataset_);
+    const auto run = [&] {
+      while (!trainer->done()) {
+        const bool complete = trainer->run_epoch([&] { return !interrupted || trainer->step() != 9; }, note_);
+        if (!interrupted && complete) continue;
+        const Checkpoint saved = trainer->checkpoint();
+        trainer = std::make_unique<Trainer>(poisoned_, context_, all, dataset_);
+        trainer->restore(saved, "last.kiln");
+      }
+    };
+    EXPECT_THROW(run(), NonFiniteError);
+    EXPECT_EQ(notes_.size(), 10U);
+    EXPECT_EQ(trainer->epoch(), 10);
+    EXPECT_EQ(trainer->step(), 5);  // the state before that step, to try anew from
+    EXPECT_EQ(trainer->checkpoint().progress.at("recoveries"), 0);
+  }
+}
+
+TEST_F(PoisonedTrainerTest, ForgetsFailuresAfter256GoodSteps) {
+  // One epoch has 13 more steps than those that make a failure forgotten, the other 13 fewer.
+  for (const auto& [rows, forgotten] : {std::pair(2051, true), {1848, false}}) {
+    dataset_ = learnable_rows(model_, rows);
+    notes_.clear();
+    static int32_t epoch_steps = 0;
+    program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+      small_model().train->step(context, arena, state, scalars);
+      if (scalars->step % epoch_steps == 5) reinterpret_cast<float*>(state)[3] = std::numeric_limits<float>::infinity();
+    };
+    TrainingOptions all = options_with("skip");
+    all.epochs = 12;
+    Trainer trainer(poisoned_, context_, all, dataset_);
+    epoch_steps = static_cast<int32_t>(trainer.epoch_steps());
+    ASSERT_EQ(epoch_steps, forgotten ? 270 : 244);
+    const auto run = [&] {
+      while (!trainer.done()) trainer.run_epoch(go_on, note_);
+    };
+    if (forgotten)
+      EXPECT_NO_THROW(run());
+    else
+      EXPECT_THROW(run(), NonFiniteError);
+    EXPECT_EQ(notes_.size(), forgotten ? 12U : 10U);
+  }
+}
+
+TEST_F(PoisonedTrainerTest, AnEpochWhoseBatchesWereAllSkippedIsNoGoodOne) {
+  program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    small_model().train->step(context, arena, state, scalars);
+    if (scalars->step >= 4) reinterpret_cast<float*>(state)[3] = std::numeric_limits<float>::infinity();
+  };
+  dataset_ = learnable_rows(model_, 24);
+  TrainingOptions all = options_with("skip");
+  all.validation_split = 0;  // which would find nothing wrong with the weights
+  Trainer trainer(poisoned_, context_, all, dataset_);
+  ASSERT_EQ(trainer.epoch_steps(), 4);
+  EXPECT_TRUE(trainer.run_epoch(go_on, note_));
+  try {
+    trainer.run_epoch(go_on, note_);
+    FAIL() << "no error";
+  } catch (const NonFiniteError& error) {
+    EXPECT_STREQ(error.what(), "every batch of epoch 2 was skipped; a lower --learning-rate than 0.1 may help");
+  }
+  EXPECT_EQ(notes_.size(), 4U);
+  EXPECT_EQ(trainer.best_epoch(), 1);
+}
+
+TEST_F(PoisonedTrainerTest, GivesUpRollingBackBeforeTheStep) {
+  program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+    small_model().train->step(context, arena, state, scalars);
+    if (scalars->step == 5) reinterpret_cast<float*>(state)[3] = std::numeric_limits<float>::infinity();
+  };
+  Trainer trainer(poisoned_, context_, options_with("rollback"), dataset_);
+  EXPECT_THROW(trainer.run_epoch(go_on, note_), NonFiniteError);
+  EXPECT_EQ(notes_.size(), 10U);
+  EXPECT_EQ(trainer.step(), 5);
+  EXPECT_EQ(trainer.saved_step(), 5);  // the state that the error's message is about
+}
+
 TEST_F(PoisonedTrainerTest, FindsWhatTheLastStepOfAnEpochSpoils) {
   program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
     small_model().train->step(context, arena, state, scalars);
@@ -561,6 +707,46 @@ TEST_F(TrainerTest, AStateThatLacksAPartIsRefused) {
   EXPECT_THROW(Trainer::saved_options(trainer.model(trainer.weights()), "x"), DataError);
 }
 
+TEST_F(TrainerTest, OptionsThatNoFlagCanGiveAreRefused) {
+  Checkpoint state = Trainer(model_, context_, options(), dataset_).checkpoint();
+  const nlohmann::json whole = state.progress.at("options");
+  const auto error_of = [&](const char* option, const nlohmann::json& value) {
+    state.progress["options"] = whole;
+    state.progress["options"][option] = value;
+    return data_error([&] { Trainer::saved_options(state, "x"); });
+  };
+  const auto refusal = [](const std::string& option, const std::string& value, const std::string& expected) {
+    return "x: its option " + option + " is " + value + ", expected " + expected +
+           "; the file is damaged or of another version";
+  };
+  EXPECT_EQ(error_of("validation_split", -50000), refusal("validation_split", "-50000", "a number from 0 to 0.99"));
+  EXPECT_EQ(error_of("digits", -5), refusal("digits", "-5", "a number from 64 to 10000000"));
+  EXPECT_EQ(error_of("seed", int64_t{1'000'000'000'000'000}),  // which would wrap
+            refusal("seed", "1000000000000000", "a number from 0 to 2147483647"));
+  EXPECT_EQ(error_of("on_nan", "xyz"), refusal("on_nan", "\"xyz\"", "one of stop, skip, rollback"));
+  EXPECT_EQ(error_of("schedule", "sine"), refusal("schedule", "\"sine\"", "one of constant, step, cosine, one-cycle"));
+  EXPECT_EQ(error_of("augment", "rotation=x"),
+            "x: its option augment is wrong: --augment: rotation takes a number from 0 to 180, got 'x'");
+  for (const char* option : {"epochs", "learning_rate"})  // 0 says of others that they were not given
+    EXPECT_PRED2(contains, error_of(option, 0), "is 0, expected a number from 1");
+  for (const char* option : {"seed", "label_smoothing", "average", "early_stopping", "overfit", "digits"})
+    EXPECT_EQ(error_of(option, 0), "no error") << option;
+  for (const OptionRange& range : kOptionRanges) {
+    const bool whole_number = whole.at(range.option).is_number_integer();
+    const auto value = [&](double number) {
+      return whole_number ? nlohmann::json(static_cast<int64_t>(number)) : nlohmann::json(number);
+    };
+    EXPECT_EQ(error_of(range.option, value(range.low)), "no error") << range.option;
+    EXPECT_EQ(error_of(range.option, value(range.high)), "no error") << range.option;
+    EXPECT_PRED2(contains, error_of(range.option, value(-1)), "is -1") << range.option;
+    EXPECT_PRED2(contains, error_of(range.option, value(2 * range.high + 1)), "expected a number") << range.option;
+  }
+  // The wrong type is another version's.
+  const std::string other = "x: the training options in it cannot be read: it is of another version of Kiln";
+  EXPECT_EQ(error_of("epochs", "3"), other);
+  EXPECT_EQ(error_of("validation_split", true), other);
+}
+
 TEST_F(TrainerTest, SmoothsOnlyLabelsThatItsLossLeavesOpen) {
   TrainingOptions all = options();
   all.label_smoothing = 0.1;
@@ -580,6 +766,10 @@ TEST_F(TrainerTest, AStateWhosePartsDoNotFitIsRefused) {
     return data_error([&] { Trainer(model_, context_, all, dataset_).restore(checkpoint, "x"); });
   };
   ASSERT_EQ(error_of([](Checkpoint&) {}), "no error");
+  ASSERT_EQ(error_of([](Checkpoint& c) {  // an older one
+              for (const char* name : {"recoveries", "good_steps", "steps_before"}) c.progress.erase(name);
+            }),
+            "no error");
   const std::function<void(Checkpoint&)> spoils[] = {
       [](Checkpoint& c) { c.weights.pop_back(); },
       [](Checkpoint& c) { c.optimizer.push_back(0); },
@@ -591,6 +781,10 @@ TEST_F(TrainerTest, AStateWhosePartsDoNotFitIsRefused) {
       [](Checkpoint& c) { c.progress["step"] = -1; },
       [](Checkpoint& c) { c.progress["step"] = 14; },  // an epoch has so many, counted from 0
       [](Checkpoint& c) { c.progress["steps_before"] = -1; },
+      [](Checkpoint& c) { c.progress["recoveries"] = -1; },
+      [](Checkpoint& c) { c.progress["recoveries"] = 11; },  // which would have ended the run
+      [](Checkpoint& c) { c.progress["good_steps"] = -1; },
+      [](Checkpoint& c) { c.progress["good_steps"] = int64_t{2'000'000'001}; },
       [](Checkpoint& c) { c.progress["sums"].push_back(0.5); },
   };
   for (const auto& spoil : spoils) {

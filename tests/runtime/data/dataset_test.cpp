@@ -108,6 +108,30 @@ TEST_F(DatasetTest, GzipMayHaveSeveralMembers) {
       load_dataset(write("two.gz", pack_gzip(kCsv.substr(0, half)) + pack_gzip(kCsv.substr(half))), kShape, kClasses));
 }
 
+TEST(Gzip, MembersOfAllSizesAreJoined) {
+  std::string text, packed;
+  for (size_t i = 0; i < 300; ++i) {
+    std::string member(i % 50 == 0 ? 300'000 : i % 7 * 1000, '\0');  // each larger than the room that is left, or not
+    for (size_t at = 0; at < member.size(); ++at) member[at] = static_cast<char>((at * (i + 1)) >> 4);
+    text += member;
+    packed += pack_gzip(member);
+  }
+  EXPECT_TRUE(unpack_gzip(packed, "x") == text);
+}
+
+TEST(Gzip, ManyMembersShareTheirRoom) {
+  std::string text, packed;
+  for (int i = 0; i < 150'000; ++i) {
+    const std::string member(i % 100 == 0 ? 1 : 0, static_cast<char>(i / 100));
+    text += member;
+    packed += pack_gzip(member);
+  }
+  // The last four bytes ask for 4 GiB. Room that were made anew for each member would take most of a minute.
+  const std::string asks = "\x1f\x8b\xff\xff\xff\xff";
+  EXPECT_EQ(data_error([&] { unpack_gzip(packed + asks, "x"); }), "x: is damaged or cut off: gzip cannot unpack it");
+  EXPECT_TRUE(unpack_gzip(packed, "x") == text);
+}
+
 TEST_F(DatasetTest, DamagedGzipIsRefused) {
   const std::string good = pack_gzip(kCsv);
   const std::string damaged = ": is damaged or cut off: gzip cannot unpack it";
