@@ -181,7 +181,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
 
   group = "Results";
   app.add_option("--run-folder", result.run_folder,
-                 fmt::format("Where to write (runs/{}-<n>, the next free n)", model.name))
+                 fmt::format("Where to write, over no other run (runs/{}-<n>, the next free n)", model.name))
       ->option_text("DIR")
       ->group(group);
   app.add_option("--save", result.save,

@@ -45,6 +45,9 @@ class TrainingRun {
   Outcome run() {
     require_parent_folder("--save", arguments_.save);
     require_parent_folder("--submission", arguments_.submission);
+    std::string path = choose_run_folder(arguments_);
+    std::optional<FolderLock> lock;  // now, or when the folder is there
+    if (std::error_code error; std::filesystem::is_directory(path, error)) lock.emplace(path);
     std::optional<Checkpoint> resumed;
     if (!arguments_.resume.empty()) resumed = load_checkpoint(arguments_.resume, model_);
     std::optional<Checkpoint> loaded;
@@ -55,7 +58,6 @@ class TrainingRun {
                 : new_options(loaded);
     make_views(arguments_.views, options.augment);  // refuses what cannot be done at the end
     if (options.train.empty()) require_digits(model_);
-    std::string path = choose_run_folder(arguments_);
     const int threads = context_.pool.threads();
     const Dataset dataset = load_training_data(model_, options, threads);
     const TestData test = load_test_data(model_, arguments_, options, threads);
@@ -69,6 +71,10 @@ class TrainingRun {
 
     if (path.empty()) path = create_next_run_folder(environment_.files, "runs", model_.name);
     RunFolder folder(environment_.files, path);
+    if (!lock) {
+      lock.emplace(path);
+      choose_run_folder(arguments_);  // again: another run may have begun and ended here meanwhile
+    }
     folder.write("arguments.json", about);
     folder.write_pictures(model_);
     folder.begin_metrics(trainer.epoch());
@@ -385,15 +391,25 @@ std::string choose_run_folder(const TrainArguments& arguments) {
     if (state.filename() != "last.kiln") return "";
     return state.has_parent_path() ? state.parent_path().string() : ".";
   }
-  const std::filesystem::path last(arguments.run_folder + "/last.kiln");
+  const std::string& folder = arguments.run_folder;
   std::error_code error;
-  const bool own = std::filesystem::equivalent(last, state, error);  // a run goes on where it is
-  if (!own && std::filesystem::exists(last, error)) {
-    throw UsageError(
-        fmt::format("--run-folder {0} holds a run already: give another folder, or go on with --resume {0}/last.kiln",
-                    arguments.run_folder));
+  const auto holds = [&](const char* name) { return std::filesystem::exists(folder + "/" + name, error); };
+  if (std::filesystem::equivalent(folder + "/last.kiln", state, error)) return folder;  // a run goes on where it is
+  if (holds("last.kiln")) {
+    throw UsageError(fmt::format(
+        "--run-folder {0} holds a run already: give another folder, or go on with --resume {0}/last.kiln", folder));
   }
-  return arguments.run_folder;
+  const bool ensemble = holds("1/last.kiln");
+  if (ensemble && arguments.ensemble == 1) {
+    throw UsageError(fmt::format(
+        "--run-folder {} holds an ensemble already: give another folder, or go on with --ensemble N", folder));
+  }
+  // Without a state there is nothing to go on from, but what a run ended with is not to be lost.
+  for (const char* name : {"model.kiln", "submission.csv"}) {
+    if (holds(name) && !(ensemble && name == std::string_view("submission.csv")))
+      throw UsageError(fmt::format("--run-folder {0} holds {1} already: give another folder", folder, name));
+  }
+  return folder;
 }
 
 void require_parent_folder(const char* flag, const std::string& path) {

@@ -8,8 +8,10 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "checkpoint.h"
 #include "data/csv.h"
@@ -878,6 +880,106 @@ TEST_F(CommandTest, ARunIsNotOverwritten) {
   EXPECT_EQ(train({"--resume", other + "/last.kiln", "--run-folder", run_}).err, result.err);
   EXPECT_EQ(read_file(run_ + "/last.kiln"), state);
   EXPECT_EQ(train({"--resume", run_ + "/last.kiln", "--run-folder", run_}).code, 0);
+}
+
+TEST_F(CommandTest, WhatARunEndedWithIsNotOverwritten) {
+  const std::vector<std::string> alone = {"--train", train_, "--epochs", "1", "--run-folder", run_};
+  std::vector<std::string> together = alone;
+  together.insert(together.end(), {"--ensemble", "2"});
+  const auto refused = [&](const char* name, const std::vector<std::string>& arguments, const std::string& what) {
+    std::filesystem::remove_all(run_);
+    DiskFileSystem files;
+    const std::string path = run_ + "/" + name;
+    create_folders(files, std::filesystem::path(path).parent_path().string());
+    write_atomically(files, path, "kept");
+    const Result result = train(arguments);
+    EXPECT_EQ(result.code, 2) << name;
+    EXPECT_EQ(result.err, "small_train: error: --run-folder " + run_ + " holds " + what + "\n");
+    EXPECT_EQ(read_file(path), "kept");
+    EXPECT_EQ(run_names(), std::vector<std::string>{name});
+  };
+  refused("model.kiln", alone, "model.kiln already: give another folder");
+  refused("submission.csv", alone, "submission.csv already: give another folder");
+  refused("submission.csv", together, "submission.csv already: give another folder");
+  refused("1/last.kiln", alone, "an ensemble already: give another folder, or go on with --ensemble N");
+  // A run that was killed before its first state left nothing to lose.
+  std::filesystem::remove_all(run_);
+  std::filesystem::create_directory(run_);
+  std::ofstream(run_ + "/arguments.json") << "{}";
+  EXPECT_EQ(train(alone).code, 0);
+}
+
+TEST_F(CommandTest, RunsAtTheSameTimeDoNotShareAFolder) {
+  const std::vector<std::string> arguments = {"--train",      train_, "--epochs",  "3", "--quiet",
+                                              "--run-folder", run_,   "--threads", "1"};
+  std::vector<std::string> ensemble = arguments;
+  ensemble.insert(ensemble.end(), {"--ensemble", "2"});
+  const std::string refusal = "small_train: error: " + run_ +
+                              ": another run is writing to this folder: wait for its end, or give another "
+                              "--run-folder\n";
+  int steps = 0;
+  const Result first = train(arguments, [&] {
+    ++steps;
+    if (steps == 3) {
+      for (const std::vector<std::string>& second : {arguments, ensemble}) {
+        const Result result = train(second);
+        EXPECT_EQ(result.code, 2);
+        EXPECT_EQ(result.err, refusal);
+      }
+    }
+    if (steps == 20) {
+      EXPECT_EQ(train({"--resume", run_ + "/last.kiln"}).err, refusal);
+    }
+    return false;
+  });
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_GT(steps, 20);
+  const std::string other = folder_.file("other");
+  ASSERT_EQ(train({"--train", train_, "--epochs", "3", "--quiet", "--run-folder", other, "--threads", "1"}).code, 0);
+  EXPECT_EQ(read_file(run_ + "/model.kiln"), read_file(other + "/model.kiln"));
+  EXPECT_EQ(metrics(run_ + "/metrics.csv"), metrics(other + "/metrics.csv"));
+}
+
+TEST_F(CommandTest, AnEnsembleHasItsFolderForItself) {
+  const std::vector<std::string> arguments = {"--train",   train_, "--epochs",     "2",  "--quiet",    "--test", test_,
+                                              "--threads", "1",    "--run-folder", run_, "--ensemble", "2"};
+  int steps = 0;
+  const Result first = train(arguments, [&] {
+    ++steps;
+    if (steps == 3 || steps == 40) {
+      EXPECT_EQ(train(arguments).code, 2);
+    }
+    return false;
+  });
+  EXPECT_EQ(first.code, 0) << first.err;
+  EXPECT_GT(steps, 40);
+  EXPECT_EQ(train(arguments).code, 0) << "a finished one predicts again";
+}
+
+/// The disk; before the first folder is created, something happens.
+class SlowFileSystem : public DiskFileSystem {
+ public:
+  explicit SlowFileSystem(std::function<void()> event) : event_(std::move(event)) {}
+  int create_folders(const std::string& path) override {
+    if (event_) std::exchange(event_, nullptr)();
+    return DiskFileSystem::create_folders(path);
+  }
+
+ private:
+  std::function<void()> event_;
+};
+
+TEST_F(CommandTest, ARunThatCameFirstIsNotOverwrittenByOneThatWasLoadingItsRows) {
+  const std::vector<std::string> arguments = {"--train", train_, "--epochs", "1", "--quiet", "--run-folder", run_};
+  std::string state;
+  SlowFileSystem files([&] {
+    EXPECT_EQ(train(arguments).code, 0);
+    state = read_file(run_ + "/last.kiln");
+  });
+  std::vector<std::string> late = arguments;
+  late.insert(late.end(), {"--seed", "2"});
+  EXPECT_EQ(train(late, files).code, 2);
+  EXPECT_EQ(read_file(run_ + "/last.kiln"), state);
 }
 
 TEST_F(CommandTest, WhicheverWriteFailsNothingIsHalfWritten) {
