@@ -13,8 +13,12 @@
 
 namespace kiln {
 
-int run_command(const std::string& name, std::ostream& err, const std::function<int()>& work) {
-  return guarded(work, [&](const std::string& message) { err << name << ": error: " << message << std::endl; });
+int run_command(const std::string& name, std::ostream& out, std::ostream& err, const std::function<int()>& work) {
+  const auto report = [&](const std::string& message) { err << name << ": error: " << message << std::endl; };
+  const int code = guarded(work, report);
+  if (out.flush() || code != 0) return code;
+  report("standard output cannot be written");
+  return static_cast<int>(ExitCode::failure);
 }
 
 std::function<std::string(const std::string&)> number_from(double low, double high) {

@@ -26,8 +26,8 @@ struct CommandEnvironment {
 };
 
 /// Runs the work of the command `name`; what it throws becomes the line "name: error: message" and the exit code that
-/// belongs to it.
-int run_command(const std::string& name, std::ostream& err, const std::function<int()>& work);
+/// belongs to it. Work that was done is a failure where what it printed could not be written.
+int run_command(const std::string& name, std::ostream& out, std::ostream& err, const std::function<int()>& work);
 
 /// For CLI11's check(): a number from `low` to `high`, in a message without CLI11's strings of zeros.
 std::function<std::string(const std::string&)> number_from(double low, double high);

@@ -127,7 +127,7 @@ int serve(const PredictArguments& arguments, const kiln_model& model, Context& c
 
 int predict_command(const std::vector<std::string>& arguments, const kiln_model& model,
                     const CommandEnvironment& environment) {
-  return run_command(fmt::format("{}_predict", model.name), environment.err, [&] {
+  return run_command(fmt::format("{}_predict", model.name), environment.out, environment.err, [&] {
     const auto start = std::chrono::steady_clock::now();
     const std::optional<PredictArguments> parsed = parse(arguments, model, environment.out);
     if (!parsed) return 0;

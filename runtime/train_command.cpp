@@ -63,7 +63,7 @@ int run_self_test(const TrainArguments& arguments, const kiln_model& model, cons
 
 int train_command(const std::vector<std::string>& arguments, const kiln_model& model,
                   const CommandEnvironment& environment) {
-  return run_command(fmt::format("{}_train", model.name), environment.err, [&] {
+  return run_command(fmt::format("{}_train", model.name), environment.out, environment.err, [&] {
     const std::optional<TrainArguments> parsed = parse_train_arguments(arguments, model, environment.out);
     if (!parsed) return 0;
     require_processor(model);

@@ -3,6 +3,11 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <fstream>
+#include <sstream>
+
+#include "error.h"
+
 namespace kiln {
 namespace {
 
@@ -15,6 +20,23 @@ TEST(Command, DurationsAreShownAsPeopleSayThem) {
   EXPECT_EQ(format_duration(3599.4), "59m 59s");
   EXPECT_EQ(format_duration(3599.6), "1h 0m 0s");
   EXPECT_EQ(format_duration(7384), "2h 3m 4s");
+}
+
+TEST(Command, WhatCannotBePrintedIsAFailureOfWorkThatWasDone) {
+  std::ofstream full("/dev/full");
+  std::ostringstream err;
+  EXPECT_EQ(run_command("it", full, err, [] { return 0; }), 0) << "it printed nothing";
+  const auto print = [&] {
+    full << "text";  // which stays in a buffer
+    return 0;
+  };
+  EXPECT_EQ(run_command("it", full, err, print), 1);
+  EXPECT_EQ(err.str(), "it: error: standard output cannot be written\n");
+  // Other ends keep their codes and their one line.
+  err.str("");
+  EXPECT_EQ(run_command("it", full, err, [] { return 130; }), 130);
+  EXPECT_EQ(run_command("it", full, err, []() -> int { throw DataError("it is no file"); }), 3);
+  EXPECT_EQ(err.str(), "it: error: it is no file\n");
 }
 
 TEST(Command, TakesAThreadForEachProcessorThatItMayUse) {

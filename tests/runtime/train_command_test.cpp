@@ -982,6 +982,26 @@ TEST_F(CommandTest, ARunThatCameFirstIsNotOverwrittenByOneThatWasLoadingItsRows)
   EXPECT_EQ(read_file(run_ + "/last.kiln"), state);
 }
 
+TEST_F(CommandTest, WhatCannotBePrintedIsAFailureAndTheResultsAreThere) {
+  DiskFileSystem files;
+  std::ofstream full("/dev/full");
+  std::ostringstream err;
+  const CommandEnvironment environment = {.out = full, .err = err, .files = files, .style = {}, .interrupted = never};
+  const std::string predictions = folder_.file("out.csv");
+  EXPECT_EQ(train_command({"--train", train_, "--epochs", "1", "--run-folder", run_, "--json"}, model_, environment),
+            1);
+  EXPECT_EQ(err.str(), "small_train: error: standard output cannot be written\n");
+  full.clear();
+  err.str("");
+  EXPECT_EQ(
+      predict_command({"--model", run_ + "/model.kiln", "--test", test_, "--out", predictions}, model_, environment),
+      1);
+  EXPECT_EQ(err.str(), "small_predict: error: standard output cannot be written\n");
+  EXPECT_TRUE(std::filesystem::exists(predictions));
+  full.clear();
+  EXPECT_EQ(train_command({"--help"}, model_, environment), 1);
+}
+
 TEST_F(CommandTest, WhicheverWriteFailsNothingIsHalfWritten) {
   const std::vector<std::string> arguments = {"--train", train_,         "--epochs", "2",      "--test",
                                               test_,     "--run-folder", run_,       "--quiet"};
