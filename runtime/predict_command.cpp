@@ -183,6 +183,7 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
 }
 
 int predict_command(int argc, char** argv, const kiln_model& model) {
+  ignore_broken_pipes();
   DiskFileSystem files;
   return predict_command({argv + 1, argv + argc}, model, {.out = std::cout, .err = std::cerr, .files = files});
 }

@@ -37,7 +37,8 @@ std::string examples(const std::string& name) {
   {0} --export-digits digits              Writes the built-in digits as Kaggle CSV files.
 
 Exit codes: 0 done, 1 failure, 2 usage error, 3 bad data or file, 4 non-finite loss or weights,
-130 interrupted after saving (a second Ctrl-C ends at once).)",
+130 interrupted by Ctrl-C, SIGTERM or a closed terminal after saving (a second Ctrl-C ends at once).
+A reader of the output that leaves (| head) ends no run; it then ends with 1, its results in its folder.)",
                      name);
 }
 

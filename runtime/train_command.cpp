@@ -76,6 +76,7 @@ int train_command(const std::vector<std::string>& arguments, const kiln_model& m
 }
 
 int train_command(int argc, char** argv, const kiln_model& model) {
+  ignore_broken_pipes();
   Interrupt interrupt;
   DiskFileSystem files;
   return train_command({argv + 1, argv + argc}, model,

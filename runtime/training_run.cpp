@@ -207,11 +207,6 @@ class TrainingRun {
             note);
         if (complete) {
           const double seconds = seconds_since(epoch_start);
-          if (talk_) {
-            progress.end_epoch(seconds, step_seconds / static_cast<double>(trainer.epoch_steps() - first_step),
-                               trainer.values());
-          }
-          if (arguments_.json) print_epoch(trainer, seconds);
           folder.append_metrics(trainer.epoch(), seconds, trainer.rate(), trainer.values());
           if (events) write_events(trainer, *events);
           if (trainer.improved() && (save_each || trainer.done())) {
@@ -221,6 +216,12 @@ class TrainingRun {
             save_checkpoint(environment_.files, last, model_, trainer.checkpoint());
             saved = true;
           }
+          // Last: whoever has read the line finds the epoch in the run's folder.
+          if (talk_) {
+            progress.end_epoch(seconds, step_seconds / static_cast<double>(trainer.epoch_steps() - first_step),
+                               trainer.values());
+          }
+          if (arguments_.json) print_epoch(trainer, seconds);
         }
         if (!complete || (environment_.interrupted() && !trainer.done())) {
           if (talk_) progress.interrupt();

@@ -1,10 +1,15 @@
 // <graph>_train and <graph>_predict from their flags to their files, with a small hand-written model.
 #include "train_command.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -982,6 +987,44 @@ TEST_F(CommandTest, ARunThatCameFirstIsNotOverwrittenByOneThatWasLoadingItsRows)
   EXPECT_EQ(read_file(run_ + "/last.kiln"), state);
 }
 
+/// Standard output that looks into the run's folder when something is printed.
+class Reader : public std::stringbuf {
+ public:
+  explicit Reader(std::function<void(const std::string&)> look) : look_(std::move(look)) {}
+  int sync() override {
+    look_(str());
+    return 0;
+  }
+
+ private:
+  std::function<void(const std::string&)> look_;
+};
+
+TEST_F(CommandTest, AnEpochIsSavedBeforeItsLineIsPrinted) {
+  DiskFileSystem files;
+  for (const bool json : {false, true}) {
+    std::filesystem::remove_all(run_);
+    int epochs = 0;
+    Reader reader([&](const std::string& printed) {
+      const std::string line = json ? fmt::format(R"("epoch":{},)", epochs + 1) : fmt::format("Epoch {}/2", epochs + 1);
+      if (!contains(printed, line)) return;
+      ++epochs;
+      ASSERT_TRUE(std::filesystem::exists(run_ + "/last.kiln")) << printed;
+      EXPECT_EQ(load_checkpoint(run_ + "/last.kiln", model_).progress.at("epoch"), epochs);
+      EXPECT_PRED2(contains, read_file(run_ + "/metrics.csv"), fmt::format("\n{},", epochs));
+    });
+    std::ostream out(&reader);
+    std::ostringstream err;
+    std::vector<std::string> arguments = {"--train", train_, "--epochs", "2", "--run-folder", run_};
+    if (json) arguments.emplace_back("--json");
+    EXPECT_EQ(
+        train_command(arguments, model_, {.out = out, .err = err, .files = files, .style = {}, .interrupted = never}),
+        0)
+        << err.str();
+    EXPECT_EQ(epochs, 2);
+  }
+}
+
 TEST_F(CommandTest, WhatCannotBePrintedIsAFailureAndTheResultsAreThere) {
   DiskFileSystem files;
   std::ofstream full("/dev/full");
@@ -1000,6 +1043,33 @@ TEST_F(CommandTest, WhatCannotBePrintedIsAFailureAndTheResultsAreThere) {
   EXPECT_TRUE(std::filesystem::exists(predictions));
   full.clear();
   EXPECT_EQ(train_command({"--help"}, model_, environment), 1);
+}
+
+// As in `digits_train | head -1`.
+TEST_F(CommandTest, AReaderThatLeavesDoesNotEndTheRun) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  ::close(ends[0]);
+  const std::string said = folder_.file("said");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::signal(SIGPIPE, SIG_DFL);
+    ::dup2(ends[1], STDOUT_FILENO);
+    ::dup2(::open(said.c_str(), O_WRONLY | O_CREAT, 0600), STDERR_FILENO);
+    std::vector<std::string> words = {"small_train", "--train", train_,         "--epochs", "2",
+                                      "--threads",   "1",       "--run-folder", run_};
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    ::_exit(train_command(static_cast<int>(argv.size()), argv.data(), model_));
+  }
+  ::close(ends[1]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_EQ(read_file(said), "small_train: error: standard output cannot be written\n");
+  EXPECT_EQ(load_checkpoint(run_ + "/last.kiln", model_).progress.at("epoch"), 2);
+  EXPECT_TRUE(std::filesystem::exists(run_ + "/report.html"));
 }
 
 TEST_F(CommandTest, WhicheverWriteFailsNothingIsHalfWritten) {
