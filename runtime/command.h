@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 #include <ostream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,15 @@ void add_config_file(CLI::App& app);
 /// Reads the arguments, the program's name not among them. The text that --help or --version asks for, else nothing;
 /// throws UsageError.
 std::optional<std::string> parse_flags(CLI::App& app, const std::vector<std::string>& arguments);
+
+/// A file that a flag names.
+struct FlagFile {
+  const char* flag;
+  const std::string& path;  // empty: not given
+};
+
+/// Throws UsageError where an output is the very file that an input is read from.
+void require_other_files(std::span<const FlagFile> inputs, std::span<const FlagFile> outputs);
 
 /// A line of --json. Bytes of a path that are no UTF-8, which JSON has not, become U+FFFD.
 template <class Json>

@@ -17,6 +17,7 @@ ExitCode train_ensemble(const std::vector<std::string>& command, const TrainArgu
                         const kiln_model& model, const CommandEnvironment& environment) {
   const bool talk = !arguments.quiet && !arguments.json;
   require_parent_folder("--submission", arguments.submission);
+  require_other_outputs(arguments, arguments.options.train);
   std::string base = choose_run_folder(arguments);
   const bool made = base.empty() || !std::filesystem::exists(base);
   if (base.empty()) base = create_next_run_folder(environment.files, "runs", model.name);
@@ -29,6 +30,7 @@ ExitCode train_ensemble(const std::vector<std::string>& command, const TrainArgu
     all.resume = first;  // what errors name
     all.options = resumed_options(all, Trainer::saved_options(load_checkpoint(first, model), first));
     all.resume.clear();
+    require_other_outputs(arguments, all.options.train);
     all.given.push_back({"--epochs", "epochs"});
   }
   all.given.push_back({"--seed", "seed"});

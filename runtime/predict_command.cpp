@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -132,6 +133,10 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     const std::optional<PredictArguments> parsed = parse(arguments, model, environment.out);
     if (!parsed) return 0;
     require_processor(model);
+    std::vector<FlagFile> read = {{"--test", parsed->test}, {"--labels", parsed->labels}};
+    for (const std::string& path : parsed->models) read.push_back({"--model", path});
+    require_other_files(read,
+                        std::array{FlagFile{"--out", parsed->out}, FlagFile{"--probabilities", parsed->probabilities}});
     const ModelInputs inputs = model_inputs(model);
     if (!parsed->labels.empty()) require_classes("--labels", model);
     std::vector<AlignedMemory> weights;  // of all models, before anything is computed

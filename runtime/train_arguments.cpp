@@ -92,7 +92,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->check(number_from(64, 10'000'000))
       ->group(group);
   app.add_option("--export-digits", result.export_digits,
-                 "Write the built-in digits as CSV files to this folder, and end")
+                 "Write the built-in digits as CSV files to this folder, over none that is there, and end")
       ->option_text("FOLDER")
       ->group(group);
 

@@ -23,6 +23,12 @@ int export_digits(const TrainArguments& arguments, const kiln_model& model, cons
   require_digits(model);
   const int threads = thread_count(arguments.threads);
   const std::string folder = arguments.export_digits;
+  for (const char* name : {"train.csv", "test.csv", "test_labels.csv"}) {  // as Kaggle's own files are called
+    const std::string path = folder + "/" + name;
+    std::error_code error;
+    if (std::filesystem::exists(path, error))
+      throw UsageError(fmt::format("--export-digits {}: {} is there already: give another folder", folder, path));
+  }
   const Dataset train = training_digits(arguments.options.digits > 0 ? arguments.options.digits : kDigits, threads);
   const Dataset test = test_digits(threads);
   create_folders(environment.files, folder);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <ctime>
 #include <filesystem>
@@ -45,6 +46,7 @@ class TrainingRun {
   Outcome run() {
     require_parent_folder("--save", arguments_.save);
     require_parent_folder("--submission", arguments_.submission);
+    require_other_outputs(arguments_, arguments_.options.train);
     std::string path = choose_run_folder(arguments_);
     std::optional<FolderLock> lock;  // now, or when the folder is there
     if (std::error_code error; std::filesystem::is_directory(path, error)) lock.emplace(path);
@@ -58,6 +60,7 @@ class TrainingRun {
                 : new_options(loaded);
     make_views(arguments_.views, options.augment);  // refuses what cannot be done at the end
     if (options.train.empty()) require_digits(model_);
+    require_other_outputs(arguments_, options.train);
     const int threads = context_.pool.threads();
     const Dataset dataset = load_training_data(model_, options, threads);
     const TestData test = load_test_data(model_, arguments_, options, threads);
@@ -411,6 +414,17 @@ std::string choose_run_folder(const TrainArguments& arguments) {
       throw UsageError(fmt::format("--run-folder {0} holds {1} already: give another folder", folder, name));
   }
   return folder;
+}
+
+void require_other_outputs(const TrainArguments& arguments, const std::string& train) {
+  // A model may be trained further in its place, --load a.keras --save a.keras.
+  const FlagFile inputs[] = {{"--train", train},
+                             {"--test", arguments.test},
+                             {"--test-labels", arguments.test_labels},
+                             {"--resume", arguments.resume}};
+  const FlagFile outputs[] = {{"--save", arguments.save}, {"--submission", arguments.submission}};
+  require_other_files(inputs, outputs);
+  require_other_files(std::array{FlagFile{"--load", arguments.load}}, std::span(&outputs[1], 1));
 }
 
 void require_parent_folder(const char* flag, const std::string& path) {

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
@@ -1072,6 +1073,63 @@ TEST_F(CommandTest, AReaderThatLeavesDoesNotEndTheRun) {
   EXPECT_TRUE(std::filesystem::exists(run_ + "/report.html"));
 }
 
+TEST_F(CommandTest, AnOutputIsNeverAFileThatIsRead) {
+  ASSERT_EQ(train({"--train", train_, "--epochs", "1", "--quiet", "--run-folder", run_}).code, 0);
+  const std::string model = run_ + "/model.kiln", state = run_ + "/last.kiln", link = folder_.file("link");
+  std::filesystem::create_hard_link(test_, link);
+  const std::string other = folder_.file("other");
+  struct Case {
+    bool predicts;
+    std::vector<std::string> arguments;
+    std::string flag, path, input;
+  };
+  const Case cases[] = {
+      {false, {"--train", train_, "--test", test_, "--submission", test_}, "--submission", test_, "--test"},
+      {false, {"--train", train_, "--test", test_, "--submission", link}, "--submission", link, "--test"},
+      {false, {"--train", train_, "--save", train_}, "--save", train_, "--train"},
+      {false, {"--resume", state, "--save", state}, "--save", state, "--resume"},
+      {false, {"--resume", state, "--save", train_}, "--save", train_, "--train"},  // as the state says
+      {false,
+       {"--train", train_, "--test", test_, "--test-labels", labels_, "--submission", labels_},
+       "--submission",
+       labels_,
+       "--test-labels"},
+      {false,
+       {"--train", train_, "--load", model, "--test", test_, "--submission", model},
+       "--submission",
+       model,
+       "--load"},
+      {false,
+       {"--train", train_, "--test", test_, "--submission", test_, "--ensemble", "2"},
+       "--submission",
+       test_,
+       "--test"},
+      {true, {"--model", model, "--test", test_, "--out", link}, "--out", link, "--test"},
+      {true, {"--model", state, "--model", model, "--test", test_, "--out", model}, "--out", model, "--model"},
+      {true,
+       {"--model", model, "--test", test_, "--labels", labels_, "--probabilities", labels_},
+       "--probabilities",
+       labels_,
+       "--labels"},
+  };
+  std::map<std::string, std::string> before;
+  for (const std::string& name : folder_.names()) before[name] = read_file(folder_.file(name));
+  const WorkingFolder here(folder_.path());
+  for (const Case& c : cases) {
+    const Result result = c.predicts ? predict(c.arguments) : train(c.arguments);
+    EXPECT_EQ(result.code, 2);
+    EXPECT_EQ(result.err, fmt::format("small_{}: error: {} {}: this file is read by {}; give another one\n",
+                                      c.predicts ? "predict" : "train", c.flag, c.path, c.input));
+    EXPECT_EQ(result.out, "");
+    std::map<std::string, std::string> after;
+    for (const std::string& name : folder_.names()) after[name] = read_file(folder_.file(name));
+    EXPECT_EQ(after, before);
+  }
+  // What is no file is nobody's, and a model may be trained further in its place.
+  EXPECT_EQ(predict({"--model", model, "--test", test_, "--out", "/dev/null", "--probabilities", "/dev/null"}).code, 0);
+  EXPECT_EQ(train({"--train", train_, "--epochs", "1", "--load", model, "--save", model, "--quiet"}).code, 0);
+}
+
 TEST_F(CommandTest, WhicheverWriteFailsNothingIsHalfWritten) {
   const std::vector<std::string> arguments = {"--train", train_,         "--epochs", "2",      "--test",
                                               test_,     "--run-folder", run_,       "--quiet"};
@@ -1234,7 +1292,7 @@ TEST(BuiltInDigits, TakeFewerEpochsThanOtherRowsUnlessAsked) {
 TEST(BuiltInDigits, TheExportSaysWhatItWroteAsItIsAsked) {
   TemporaryFolder folder;
   DiskFileSystem files;
-  const std::string digits = folder.file("digits");
+  std::string digits = folder.file("digits");
   const auto exported = [&](std::vector<std::string> arguments) {
     std::ostringstream out, err;
     arguments.insert(arguments.end(), {"--digits", "128", "--export-digits", digits});
@@ -1246,9 +1304,29 @@ TEST(BuiltInDigits, TheExportSaysWhatItWroteAsItIsAsked) {
   };
   EXPECT_EQ(exported({}),
             fmt::format("{0}/train.csv: 128 rows\n{0}/test.csv, {0}/test_labels.csv: 4000 rows\n", digits));
+  digits = folder.file("json");
   EXPECT_EQ(nlohmann::json::parse(exported({"--json"})),
             (nlohmann::json{{"folder", digits}, {"train_rows", 128}, {"test_rows", 4000}}));
+  digits = folder.file("quiet");
   EXPECT_EQ(exported({"--quiet"}), "");
+}
+
+TEST(BuiltInDigits, AreNotExportedOverFilesThatAreThere) {
+  for (const char* name : {"train.csv", "test.csv", "test_labels.csv"}) {
+    TemporaryFolder folder;
+    DiskFileSystem files;
+    const std::string path = folder.file(name);
+    write_atomically(files, path, "Kaggle's");
+    std::ostringstream out, err;
+    EXPECT_EQ(train_command({"--digits", "128", "--export-digits", folder.path()}, digits_model(),
+                            {.out = out, .err = err, .files = files, .style = {}, .interrupted = never}),
+              2);
+    EXPECT_EQ(err.str(),
+              fmt::format("digits_train: error: --export-digits {}: {} is there already: give another folder\n",
+                          folder.path(), path));
+    EXPECT_EQ(read_file(path), "Kaggle's");
+    EXPECT_EQ(folder.names(), std::vector<std::string>{name});
+  }
 }
 
 TEST(BuiltInDigits, AreExportedAsFilesThatTrain) {
