@@ -156,7 +156,7 @@ std::string convert(const Conversion& c) try {
 }
 
 int convert_command(const std::vector<std::string>& arguments, const CommandEnvironment& environment) {
-  return run_command("kiln_convert", environment.err, [&] {
+  return run_command("kiln_convert", environment.out, environment.err, [&] {
     const std::optional<ConvertArguments> parsed = parse(arguments, environment.out);
     if (!parsed) return 0;
     Conversion c;

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <ostream>
 #include <thread>
 
@@ -13,8 +14,25 @@
 
 namespace kiln {
 
-int run_command(const std::string& name, std::ostream& err, const std::function<int()>& work) {
-  return guarded(work, [&](const std::string& message) { err << name << ": error: " << message << std::endl; });
+int run_command(const std::string& name, std::ostream& out, std::ostream& err, const std::function<int()>& work) {
+  const auto report = [&](const std::string& message) { err << name << ": error: " << message << std::endl; };
+  const int code = guarded(work, report);
+  if (out.flush() || code != 0) return code;
+  report("standard output cannot be written");
+  return static_cast<int>(ExitCode::failure);
+}
+
+void require_other_files(std::span<const FlagFile> inputs, std::span<const FlagFile> outputs) {
+  for (const FlagFile& output : outputs) {
+    std::error_code error;  // a file that is not there is no other's
+    if (!std::filesystem::is_regular_file(output.path, error)) continue;
+    for (const FlagFile& input : inputs) {
+      if (std::filesystem::equivalent(output.path, input.path, error)) {
+        throw UsageError(
+            fmt::format("{} {}: this file is read by {}; give another one", output.flag, output.path, input.flag));
+      }
+    }
+  }
 }
 
 std::function<std::string(const std::string&)> number_from(double low, double high) {

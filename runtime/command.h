@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 #include <ostream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,8 @@ struct CommandEnvironment {
 };
 
 /// Runs the work of the command `name`; what it throws becomes the line "name: error: message" and the exit code that
-/// belongs to it.
-int run_command(const std::string& name, std::ostream& err, const std::function<int()>& work);
+/// belongs to it. Work that was done is a failure where what it printed could not be written.
+int run_command(const std::string& name, std::ostream& out, std::ostream& err, const std::function<int()>& work);
 
 /// For CLI11's check(): a number from `low` to `high`, in a message without CLI11's strings of zeros. No zero goes
 /// before its digits.
@@ -39,6 +40,15 @@ void add_config_file(CLI::App& app);
 /// Reads the arguments, the program's name not among them. The text that --help or --version asks for, else nothing;
 /// throws UsageError.
 std::optional<std::string> parse_flags(CLI::App& app, const std::vector<std::string>& arguments);
+
+/// A file that a flag names.
+struct FlagFile {
+  const char* flag;
+  const std::string& path;  // empty: not given
+};
+
+/// Throws UsageError where an output is the very file that an input is read from.
+void require_other_files(std::span<const FlagFile> inputs, std::span<const FlagFile> outputs);
 
 /// A line of --json. Bytes of a path that are no UTF-8, which JSON has not, become U+FFFD.
 template <class Json>

@@ -17,14 +17,20 @@ ExitCode train_ensemble(const std::vector<std::string>& command, const TrainArgu
                         const kiln_model& model, const CommandEnvironment& environment) {
   const bool talk = !arguments.quiet && !arguments.json;
   require_parent_folder("--submission", arguments.submission);
+  require_other_outputs(arguments, arguments.options.train);
   std::string base = choose_run_folder(arguments);
+  const bool made = base.empty() || !std::filesystem::exists(base);
   if (base.empty()) base = create_next_run_folder(environment.files, "runs", model.name);
+  create_folders(environment.files, base);
+  const FolderLock lock(base);
+  choose_run_folder(arguments);  // again: another run may have begun and ended here meanwhile
   TrainArguments all = arguments;
   all.submission.clear();
   if (const std::string first = base + "/1/last.kiln"; std::filesystem::exists(first)) {
     all.resume = first;  // what errors name
     all.options = resumed_options(all, Trainer::saved_options(load_checkpoint(first, model), first));
     all.resume.clear();
+    require_other_outputs(arguments, all.options.train);
     all.given.push_back({"--epochs", "epochs"});
   }
   all.given.push_back({"--seed", "seed"});
@@ -46,7 +52,7 @@ ExitCode train_ensemble(const std::vector<std::string>& command, const TrainArgu
       outcome = training_run(command, member, model, environment);
     } catch (...) {
       std::error_code ignored;
-      if (arguments.run_folder.empty()) std::filesystem::remove(base, ignored);  // made above; stays unless it is empty
+      if (made) std::filesystem::remove(base, ignored);  // stays unless it is empty
       throw;
     }
     if (outcome.code != ExitCode::done) {

@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
+#include <climits>
 #include <cstring>
 #include <filesystem>
 #include <new>
@@ -30,10 +32,61 @@ std::string folder_of(const std::string& path) {
   throw Failure(fmt::format("{}: {}: {}", path, what, std::strerror(error)));
 }
 
+/// Whether `path` leads to the very file that is standard output: /dev/stdout does, whatever that is.
+bool is_standard_output(const struct stat& status) {
+  struct stat standard = {};
+  return ::fstat(STDOUT_FILENO, &standard) == 0 && standard.st_dev == status.st_dev && standard.st_ino == status.st_ino;
+}
+
+/// Whether a file at `path` cannot be replaced by another, and is to be written to as it is.
+bool written_in_place(const std::string& path) {
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) < 0 || S_ISDIR(status.st_mode)) return false;
+  return !S_ISREG(status.st_mode) || is_standard_output(status);
+}
+
+/// Where symbolic links at `path` lead to, whether there is something or not: a rename would replace the link.
+std::string behind_links(const std::string& path) {
+  std::string result = path;
+  std::array<char, PATH_MAX> target;
+  for (int links = 0; links <= 40; ++links) {  // as many as the system follows
+    const ssize_t length = ::readlink(result.c_str(), target.data(), target.size());
+    if (length < 0) return result;  // no link
+    const std::string_view next(target.data(), static_cast<size_t>(length));
+    result = next.starts_with('/') ? std::string(next) : fmt::format("{}/{}", folder_of(result), next);
+  }
+  fail(path, "cannot be created", ELOOP);
+}
+
+int write_pieces(FileSystem& files, int file, std::span<const std::string_view> pieces) {
+  int error = 0;
+  for (const std::string_view piece : pieces) {
+    if (error == 0) error = write_all(files, file, piece);
+  }
+  return error;
+}
+
+void write_in_place(FileSystem& files, const std::string& path, std::span<const std::string_view> pieces) {
+  int file = -1;
+  if (const int error = files.open_existing(path, file); error != 0) fail(path, "cannot be opened", error);
+  int error = write_pieces(files, file, pieces);
+  const int closed = files.close(file);
+  if (error == 0) error = closed;
+  if (error != 0) fail(path, "cannot be written", error);
+}
+
 }  // namespace
 
 int DiskFileSystem::open_new(const std::string& path, int& file) {
-  file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+  return result(file);
+}
+
+int DiskFileSystem::open_existing(const std::string& path, int& file) {
+  struct stat status = {};
+  // Opened anew, standard output would be written from its beginning, over what is there.
+  const bool standard = ::stat(path.c_str(), &status) == 0 && is_standard_output(status);
+  file = standard ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   return result(file);
 }
 
@@ -84,18 +137,22 @@ int write_all(FileSystem& files, int file, std::string_view data) {
 }
 
 void write_atomically(FileSystem& files, const std::string& path, std::span<const std::string_view> pieces) {
-  const std::string temporary = fmt::format("{}{}{}{}", path, kTemporary, ::getpid(), kTemporaryEnd),
-                    folder = folder_of(path);
+  if (written_in_place(path)) return write_in_place(files, path, pieces);
+  const std::string target = behind_links(path),
+                    temporary = fmt::format("{}{}{}{}", target, kTemporary, ::getpid(), kTemporaryEnd),
+                    folder = folder_of(target);
   int file = -1;  // from here on nothing is allocated: running out of memory leaves nothing behind
-  if (const int error = files.open_new(temporary, file); error != 0) fail(path, "cannot be created", error);
-  int error = 0;
-  for (const std::string_view piece : pieces) {
-    if (error == 0) error = write_all(files, file, piece);
+  int error = files.open_new(temporary, file);
+  if (error == EEXIST) {  // of a killed process that had our number
+    files.remove(temporary);
+    error = files.open_new(temporary, file);
   }
+  if (error != 0) fail(path, "cannot be created", error);
+  error = write_pieces(files, file, pieces);
   if (error == 0) error = files.sync(file);
   const int closed = files.close(file);
   if (error == 0) error = closed;
-  if (error == 0) error = files.rename(temporary, path);
+  if (error == 0) error = files.rename(temporary, target);
   if (error != 0) {
     files.remove(temporary);
     fail(path, "cannot be written", error);

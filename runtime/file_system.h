@@ -12,7 +12,8 @@ namespace kiln {
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
-  virtual int open_new(const std::string& path, int& file) = 0;  // created or emptied, for writing
+  virtual int open_new(const std::string& path, int& file) = 0;  // created; EEXIST where there is anything
+  virtual int open_existing(const std::string& path, int& file) = 0;
   virtual int open_append(const std::string& path, int& file) = 0;
   virtual int write(int file, const char* data, size_t size, size_t& written) = 0;
   virtual int sync(int file) = 0;
@@ -27,6 +28,7 @@ class FileSystem {
 class DiskFileSystem : public FileSystem {
  public:
   int open_new(const std::string& path, int& file) override;
+  int open_existing(const std::string& path, int& file) override;
   int open_append(const std::string& path, int& file) override;
   int write(int file, const char* data, size_t size, size_t& written) override;
   int sync(int file) override;
@@ -41,7 +43,8 @@ class DiskFileSystem : public FileSystem {
 int write_all(FileSystem& files, int file, std::string_view data);
 
 /// Replaces `path` by the concatenated pieces, or leaves it as it was: a temporary file in the same folder is written,
-/// synced and renamed. Throws Failure "path: what: reason".
+/// synced and renamed. Links are followed: the file behind them is replaced. What is no file (a device, a pipe) and the
+/// file that is standard output (/dev/stdout) are written to as they are. Throws Failure "path: what: reason".
 void write_atomically(FileSystem& files, const std::string& path, std::span<const std::string_view> pieces);
 void write_atomically(FileSystem& files, const std::string& path, std::string_view contents);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -128,11 +129,15 @@ int serve(const PredictArguments& arguments, const kiln_model& model, Context& c
 
 int predict_command(const std::vector<std::string>& arguments, const kiln_model& model,
                     const CommandEnvironment& environment) {
-  return run_command(fmt::format("{}_predict", model.name), environment.err, [&] {
+  return run_command(fmt::format("{}_predict", model.name), environment.out, environment.err, [&] {
     const auto start = std::chrono::steady_clock::now();
     const std::optional<PredictArguments> parsed = parse(arguments, model, environment.out);
     if (!parsed) return 0;
     require_processor(model);
+    std::vector<FlagFile> read = {{"--test", parsed->test}, {"--labels", parsed->labels}};
+    for (const std::string& path : parsed->models) read.push_back({"--model", path});
+    require_other_files(read,
+                        std::array{FlagFile{"--out", parsed->out}, FlagFile{"--probabilities", parsed->probabilities}});
     const ModelInputs inputs = model_inputs(model);
     if (!parsed->labels.empty()) require_classes("--labels", model);
     std::vector<AlignedMemory> weights;  // of all models, before anything is computed
@@ -184,6 +189,7 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
 }
 
 int predict_command(int argc, char** argv, const kiln_model& model) {
+  ignore_broken_pipes();
   DiskFileSystem files;
   return predict_command({argv + 1, argv + argc}, model, {.out = std::cout, .err = std::cerr, .files = files});
 }

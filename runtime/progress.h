@@ -32,6 +32,7 @@ ProgressStyle standard_output_style();
 class Progress {
  public:
   Progress(std::ostream& out, const ProgressStyle& style) : out_(out), style_(style) {}
+  ~Progress() { interrupt(); }  // an error's line begins at the left
 
   /// `first_step`: the steps of the epoch that were done before, in a run that goes on from a saved state.
   void begin_epoch(int epoch, int epochs, int64_t steps, int64_t first_step = 0);

@@ -1,7 +1,11 @@
 #include "run_folder.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <sstream>
 
@@ -17,6 +21,19 @@ std::string create_next_run_folder(FileSystem& files, const std::string& parent,
     if (std::filesystem::create_directory(path, error)) return path;  // false where there is one: taken
     if (error) throw Failure(fmt::format("{}: cannot be created: {}", path, error.message()));
   }
+}
+
+// The lock is the open folder's: two runs of one process exclude each other, too, and programs that are started do not
+// inherit it. A forked child would share it; the runtime forks none while it trains.
+FolderLock::FolderLock(const std::string& path) : folder_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (folder_ < 0 || ::flock(folder_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(folder_);
+  throw UsageError(
+      fmt::format("{}: another run is writing to this folder: wait for its end, or give another --run-folder", path));
+}
+
+FolderLock::~FolderLock() {
+  if (folder_ >= 0) ::close(folder_);
 }
 
 RunFolder::RunFolder(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {

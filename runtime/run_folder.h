@@ -13,6 +13,19 @@ namespace kiln {
 /// time get folders of their own. Throws Failure.
 std::string create_next_run_folder(FileSystem& files, const std::string& parent, const std::string& name);
 
+/// A folder that one run alone works in, as long as this object lives or until its process ends, however it ends.
+class FolderLock {
+ public:
+  /// Throws UsageError where another run has it. Where the file system knows no locks there is no protection.
+  explicit FolderLock(const std::string& path);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int folder_;
+};
+
 /// The folder of a training run:
 ///
 ///     arguments.json  what was asked for, and of which program

@@ -38,7 +38,8 @@ std::string examples(const std::string& name) {
   {0} --export-digits digits              Writes the built-in digits as Kaggle CSV files.
 
 Exit codes: 0 done, 1 failure, 2 usage error, 3 bad data or file, 4 non-finite loss or weights,
-130 interrupted after saving (a second Ctrl-C ends at once).)",
+130 interrupted by Ctrl-C, SIGTERM or a closed terminal after saving (a second Ctrl-C ends at once).
+A reader of the output that leaves (| head) ends no run; it then ends with 1, its results in its folder.)",
                      name);
 }
 
@@ -96,7 +97,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->option_text("N")
       ->group(group);
   app.add_option("--export-digits", result.export_digits,
-                 "Write the built-in digits as CSV files to this folder, and end")
+                 "Write the built-in digits as CSV files to this folder, over none that is there, and end")
       ->option_text("FOLDER")
       ->group(group);
 
@@ -177,7 +178,7 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
 
   group = "Results";
   app.add_option("--run-folder", result.run_folder,
-                 fmt::format("Where to write (runs/{}-<n>, the next free n)", model.name))
+                 fmt::format("Where to write, over no other run (runs/{}-<n>, the next free n)", model.name))
       ->option_text("DIR")
       ->group(group);
   app.add_option("--save", result.save,

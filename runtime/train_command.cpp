@@ -23,6 +23,12 @@ int export_digits(const TrainArguments& arguments, const kiln_model& model, cons
   require_digits(model);
   const int threads = thread_count(arguments.threads);
   const std::string folder = arguments.export_digits;
+  for (const char* name : {"train.csv", "test.csv", "test_labels.csv"}) {  // as Kaggle's own files are called
+    const std::string path = folder + "/" + name;
+    std::error_code error;
+    if (std::filesystem::exists(path, error))
+      throw UsageError(fmt::format("--export-digits {}: {} is there already: give another folder", folder, path));
+  }
   const Dataset train = training_digits(arguments.options.digits > 0 ? arguments.options.digits : kDigits, threads);
   const Dataset test = test_digits(threads);
   create_folders(environment.files, folder);
@@ -63,7 +69,7 @@ int run_self_test(const TrainArguments& arguments, const kiln_model& model, cons
 
 int train_command(const std::vector<std::string>& arguments, const kiln_model& model,
                   const CommandEnvironment& environment) {
-  return run_command(fmt::format("{}_train", model.name), environment.err, [&] {
+  return run_command(fmt::format("{}_train", model.name), environment.out, environment.err, [&] {
     const std::optional<TrainArguments> parsed = parse_train_arguments(arguments, model, environment.out);
     if (!parsed) return 0;
     require_processor(model);
@@ -76,6 +82,7 @@ int train_command(const std::vector<std::string>& arguments, const kiln_model& m
 }
 
 int train_command(int argc, char** argv, const kiln_model& model) {
+  ignore_broken_pipes();
   Interrupt interrupt;
   DiskFileSystem files;
   return train_command({argv + 1, argv + argc}, model,

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <ctime>
 #include <filesystem>
@@ -45,6 +46,10 @@ class TrainingRun {
   Outcome run() {
     require_parent_folder("--save", arguments_.save);
     require_parent_folder("--submission", arguments_.submission);
+    require_other_outputs(arguments_, arguments_.options.train);
+    std::string path = choose_run_folder(arguments_);
+    std::optional<FolderLock> lock;  // now, or when the folder is there
+    if (std::error_code error; std::filesystem::is_directory(path, error)) lock.emplace(path);
     std::optional<Checkpoint> resumed;
     if (!arguments_.resume.empty()) resumed = load_checkpoint(arguments_.resume, model_);
     std::optional<Checkpoint> loaded;
@@ -55,7 +60,7 @@ class TrainingRun {
                 : new_options(loaded);
     make_views(arguments_.views, options.augment);  // refuses what cannot be done at the end
     if (options.train.empty()) require_digits(model_);
-    std::string path = choose_run_folder(arguments_);
+    require_other_outputs(arguments_, options.train);
     const int threads = context_.pool.threads();
     const Dataset dataset = load_training_data(model_, options, threads);
     const TestData test = load_test_data(model_, arguments_, options, threads);
@@ -69,6 +74,10 @@ class TrainingRun {
 
     if (path.empty()) path = create_next_run_folder(environment_.files, "runs", model_.name);
     RunFolder folder(environment_.files, path);
+    if (!lock) {
+      lock.emplace(path);
+      choose_run_folder(arguments_);  // again: another run may have begun and ended here meanwhile
+    }
     folder.write("arguments.json", about);
     folder.write_pictures(model_);
     folder.begin_metrics(trainer.epoch());
@@ -201,11 +210,6 @@ class TrainingRun {
             note);
         if (complete) {
           const double seconds = seconds_since(epoch_start);
-          if (talk_) {
-            progress.end_epoch(seconds, step_seconds / static_cast<double>(trainer.epoch_steps() - first_step),
-                               trainer.values());
-          }
-          if (arguments_.json) print_epoch(trainer, seconds);
           folder.append_metrics(trainer.epoch(), seconds, trainer.rate(), trainer.values());
           if (events) write_events(trainer, *events);
           if (trainer.improved() && (save_each || trainer.done())) {
@@ -215,6 +219,12 @@ class TrainingRun {
             save_checkpoint(environment_.files, last, model_, trainer.checkpoint());
             saved = true;
           }
+          // Last: whoever has read the line finds the epoch in the run's folder.
+          if (talk_) {
+            progress.end_epoch(seconds, step_seconds / static_cast<double>(trainer.epoch_steps() - first_step),
+                               trainer.values());
+          }
+          if (arguments_.json) print_epoch(trainer, seconds);
         }
         if (!complete || (environment_.interrupted() && !trainer.done())) {
           if (talk_) progress.interrupt();
@@ -388,15 +398,36 @@ std::string choose_run_folder(const TrainArguments& arguments) {
     if (state.filename() != "last.kiln") return "";
     return state.has_parent_path() ? state.parent_path().string() : ".";
   }
-  const std::filesystem::path last(arguments.run_folder + "/last.kiln");
+  const std::string& folder = arguments.run_folder;
   std::error_code error;
-  const bool own = std::filesystem::equivalent(last, state, error);  // a run goes on where it is
-  if (!own && std::filesystem::exists(last, error)) {
-    throw UsageError(
-        fmt::format("--run-folder {0} holds a run already: give another folder, or go on with --resume {0}/last.kiln",
-                    arguments.run_folder));
+  const auto holds = [&](const char* name) { return std::filesystem::exists(folder + "/" + name, error); };
+  if (std::filesystem::equivalent(folder + "/last.kiln", state, error)) return folder;  // a run goes on where it is
+  if (holds("last.kiln")) {
+    throw UsageError(fmt::format(
+        "--run-folder {0} holds a run already: give another folder, or go on with --resume {0}/last.kiln", folder));
   }
-  return arguments.run_folder;
+  const bool ensemble = holds("1/last.kiln");
+  if (ensemble && arguments.ensemble == 1) {
+    throw UsageError(fmt::format(
+        "--run-folder {} holds an ensemble already: give another folder, or go on with --ensemble N", folder));
+  }
+  // Without a state there is nothing to go on from, but what a run ended with is not to be lost.
+  for (const char* name : {"model.kiln", "submission.csv"}) {
+    if (holds(name) && !(ensemble && name == std::string_view("submission.csv")))
+      throw UsageError(fmt::format("--run-folder {0} holds {1} already: give another folder", folder, name));
+  }
+  return folder;
+}
+
+void require_other_outputs(const TrainArguments& arguments, const std::string& train) {
+  // A model may be trained further in its place, --load a.keras --save a.keras.
+  const FlagFile inputs[] = {{"--train", train},
+                             {"--test", arguments.test},
+                             {"--test-labels", arguments.test_labels},
+                             {"--resume", arguments.resume}};
+  const FlagFile outputs[] = {{"--save", arguments.save}, {"--submission", arguments.submission}};
+  require_other_files(inputs, outputs);
+  require_other_files(std::array{FlagFile{"--load", arguments.load}}, std::span(&outputs[1], 1));
 }
 
 void require_parent_folder(const char* flag, const std::string& path) {

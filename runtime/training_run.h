@@ -26,8 +26,11 @@ Outcome training_run(const std::vector<std::string>& command, const TrainArgumen
                      const CommandEnvironment& environment);
 
 /// The folder that flags or the state to go on from name. Empty: the next free one, which is created when everything
-/// else is known to be right. Throws UsageError where another run is in it.
+/// else is known to be right. Throws UsageError where another run's results are in it.
 std::string choose_run_folder(const TrainArguments& arguments);
+
+/// Throws UsageError where an output that a flag names is a file that the run reads, `train` among them.
+void require_other_outputs(const TrainArguments& arguments, const std::string& train);
 
 /// A file that is only written after hours had better be writable; throws UsageError.
 void require_parent_folder(const char* flag, const std::string& path);

@@ -293,7 +293,7 @@ int main(int argc, char** argv) {
              " --explain conv2d_1.forward\n  " + program + " --list-schedules | less\n  " + program +
              " --schedule conv2d_1.forward:recipe=rows,tile=6\n  " + program +
              " --autotune 60\n\nExit codes: 0 done, 1 failure, 2 usage or graph error.");
-  return run_command(program, std::cerr, [&] {
+  return run_command(program, std::cout, std::cerr, [&] {
     if (const std::optional<std::string> text = parse_flags(app, {argv + 1, argv + argc})) {
       std::cout << *text;
       return 0;

@@ -37,8 +37,8 @@ void require(bool condition, const std::string& what) {
 /// As the programs report it: done, or one line and the exit code of a bad file or flag.
 template <class Work>
 void accept_or_refuse(Work work) {
-  std::ostringstream err;
-  const int code = run_command("fuzz", err, [&] {
+  std::ostringstream out, err;
+  const int code = run_command("fuzz", out, err, [&] {
     try {
       work();
     } catch (const UserError& error) {

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fstream>
+#include <sstream>
 
 #include "error.h"
 #include "fake_model.h"
@@ -80,6 +81,23 @@ TEST(Command, ANumberThatBeginsWithAZeroIsNotOctal) {
   EXPECT_EQ(number_from(0, 1)("0e1"), "");
   for (const char* text : {"0x10", "0b1", "0o7", "", "-"})
     EXPECT_EQ(number_from(0, 100)(text), fmt::format("'{}' is not a number from 0 to 100", text));
+}
+
+TEST(Command, WhatCannotBePrintedIsAFailureOfWorkThatWasDone) {
+  std::ofstream full("/dev/full");
+  std::ostringstream err;
+  EXPECT_EQ(run_command("it", full, err, [] { return 0; }), 0) << "it printed nothing";
+  const auto print = [&] {
+    full << "text";  // which stays in a buffer
+    return 0;
+  };
+  EXPECT_EQ(run_command("it", full, err, print), 1);
+  EXPECT_EQ(err.str(), "it: error: standard output cannot be written\n");
+  // Other ends keep their codes and their one line.
+  err.str("");
+  EXPECT_EQ(run_command("it", full, err, [] { return 130; }), 130);
+  EXPECT_EQ(run_command("it", full, err, []() -> int { throw DataError("it is no file"); }), 3);
+  EXPECT_EQ(err.str(), "it: error: it is no file\n");
 }
 
 TEST(Command, TakesAThreadForEachProcessorThatItMayUse) {

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -41,6 +44,56 @@ TEST(RunFolder, AFileInItsPlaceIsAFailure) {
   DiskFileSystem files;
   std::ofstream(folder.file("runs")) << "a file";
   EXPECT_THROW(create_next_run_folder(files, folder.file("runs"), "toy"), Failure);
+}
+
+std::string refusal_of_lock(const std::string& path) {
+  try {
+    const FolderLock lock(path);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(FolderLock, OneAtATimeHasAFolder) {
+  TemporaryFolder folder;
+  {
+    const FolderLock lock(folder.path());
+    EXPECT_EQ(
+        refusal_of_lock(folder.path() + "/"),
+        folder.path() + "/: another run is writing to this folder: wait for its end, or give another --run-folder");
+    DiskFileSystem files;
+    create_folders(files, folder.file("1"));
+    EXPECT_EQ(refusal_of_lock(folder.file("1")), "");  // folders within are others
+  }
+  EXPECT_EQ(refusal_of_lock(folder.path()), "");
+}
+
+TEST(FolderLock, EndsWithItsProcessAndIsNotInheritedByPrograms) {
+  TemporaryFolder folder;
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const FolderLock lock(folder.path());
+    // A program that lives on without whoever started it.
+    pid_t program = -1;
+    std::array<char*, 3> words = {const_cast<char*>("sleep"), const_cast<char*>("100"), nullptr};
+    if (::posix_spawnp(&program, "sleep", nullptr, nullptr, words.data(), environ) != 0) program = -1;
+    if (::write(ends[1], &program, sizeof program) < 0) ::_exit(1);
+    ::pause();
+    ::_exit(1);
+  }
+  pid_t program = -1;
+  ASSERT_EQ(::read(ends[0], &program, sizeof program), static_cast<ssize_t>(sizeof program));
+  EXPECT_NE(refusal_of_lock(folder.path()), "");
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_EQ(refusal_of_lock(folder.path()), "");
+  ASSERT_GT(program, 0);
+  EXPECT_EQ(::kill(program, SIGKILL), 0);  // it was alive
+  ::close(ends[0]);
+  ::close(ends[1]);
 }
 
 TEST(RunFolder, WhatAKilledRunLeftHalfWrittenIsRemoved) {

@@ -1,15 +1,23 @@
 // <graph>_train and <graph>_predict from their flags to their files, with a small hand-written model.
 #include "train_command.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "checkpoint.h"
 #include "data/csv.h"
@@ -901,6 +909,248 @@ TEST_F(CommandTest, ARunIsNotOverwritten) {
   EXPECT_EQ(train({"--resume", run_ + "/last.kiln", "--run-folder", run_}).code, 0);
 }
 
+TEST_F(CommandTest, WhatARunEndedWithIsNotOverwritten) {
+  const std::vector<std::string> alone = {"--train", train_, "--epochs", "1", "--run-folder", run_};
+  std::vector<std::string> together = alone;
+  together.insert(together.end(), {"--ensemble", "2"});
+  const auto refused = [&](const char* name, const std::vector<std::string>& arguments, const std::string& what) {
+    std::filesystem::remove_all(run_);
+    DiskFileSystem files;
+    const std::string path = run_ + "/" + name;
+    create_folders(files, std::filesystem::path(path).parent_path().string());
+    write_atomically(files, path, "kept");
+    const Result result = train(arguments);
+    EXPECT_EQ(result.code, 2) << name;
+    EXPECT_EQ(result.err, "small_train: error: --run-folder " + run_ + " holds " + what + "\n");
+    EXPECT_EQ(read_file(path), "kept");
+    EXPECT_EQ(run_names(), std::vector<std::string>{name});
+  };
+  refused("model.kiln", alone, "model.kiln already: give another folder");
+  refused("submission.csv", alone, "submission.csv already: give another folder");
+  refused("submission.csv", together, "submission.csv already: give another folder");
+  refused("1/last.kiln", alone, "an ensemble already: give another folder, or go on with --ensemble N");
+  // A run that was killed before its first state left nothing to lose.
+  std::filesystem::remove_all(run_);
+  std::filesystem::create_directory(run_);
+  std::ofstream(run_ + "/arguments.json") << "{}";
+  EXPECT_EQ(train(alone).code, 0);
+}
+
+TEST_F(CommandTest, RunsAtTheSameTimeDoNotShareAFolder) {
+  const std::vector<std::string> arguments = {"--train",      train_, "--epochs",  "3", "--quiet",
+                                              "--run-folder", run_,   "--threads", "1"};
+  std::vector<std::string> ensemble = arguments;
+  ensemble.insert(ensemble.end(), {"--ensemble", "2"});
+  const std::string refusal = "small_train: error: " + run_ +
+                              ": another run is writing to this folder: wait for its end, or give another "
+                              "--run-folder\n";
+  int steps = 0;
+  const Result first = train(arguments, [&] {
+    ++steps;
+    if (steps == 3) {
+      for (const std::vector<std::string>& second : {arguments, ensemble}) {
+        const Result result = train(second);
+        EXPECT_EQ(result.code, 2);
+        EXPECT_EQ(result.err, refusal);
+      }
+    }
+    if (steps == 20) {
+      EXPECT_EQ(train({"--resume", run_ + "/last.kiln"}).err, refusal);
+    }
+    return false;
+  });
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_GT(steps, 20);
+  const std::string other = folder_.file("other");
+  ASSERT_EQ(train({"--train", train_, "--epochs", "3", "--quiet", "--run-folder", other, "--threads", "1"}).code, 0);
+  EXPECT_EQ(read_file(run_ + "/model.kiln"), read_file(other + "/model.kiln"));
+  EXPECT_EQ(metrics(run_ + "/metrics.csv"), metrics(other + "/metrics.csv"));
+}
+
+TEST_F(CommandTest, AnEnsembleHasItsFolderForItself) {
+  const std::vector<std::string> arguments = {"--train",   train_, "--epochs",     "2",  "--quiet",    "--test", test_,
+                                              "--threads", "1",    "--run-folder", run_, "--ensemble", "2"};
+  int steps = 0;
+  const Result first = train(arguments, [&] {
+    ++steps;
+    if (steps == 3 || steps == 40) {
+      EXPECT_EQ(train(arguments).code, 2);
+    }
+    return false;
+  });
+  EXPECT_EQ(first.code, 0) << first.err;
+  EXPECT_GT(steps, 40);
+  EXPECT_EQ(train(arguments).code, 0) << "a finished one predicts again";
+}
+
+/// The disk; before the first folder is created, something happens.
+class SlowFileSystem : public DiskFileSystem {
+ public:
+  explicit SlowFileSystem(std::function<void()> event) : event_(std::move(event)) {}
+  int create_folders(const std::string& path) override {
+    if (event_) std::exchange(event_, nullptr)();
+    return DiskFileSystem::create_folders(path);
+  }
+
+ private:
+  std::function<void()> event_;
+};
+
+TEST_F(CommandTest, ARunThatCameFirstIsNotOverwrittenByOneThatWasLoadingItsRows) {
+  const std::vector<std::string> arguments = {"--train", train_, "--epochs", "1", "--quiet", "--run-folder", run_};
+  std::string state;
+  SlowFileSystem files([&] {
+    EXPECT_EQ(train(arguments).code, 0);
+    state = read_file(run_ + "/last.kiln");
+  });
+  std::vector<std::string> late = arguments;
+  late.insert(late.end(), {"--seed", "2"});
+  EXPECT_EQ(train(late, files).code, 2);
+  EXPECT_EQ(read_file(run_ + "/last.kiln"), state);
+}
+
+/// Standard output that looks into the run's folder when something is printed.
+class Reader : public std::stringbuf {
+ public:
+  explicit Reader(std::function<void(const std::string&)> look) : look_(std::move(look)) {}
+  int sync() override {
+    look_(str());
+    return 0;
+  }
+
+ private:
+  std::function<void(const std::string&)> look_;
+};
+
+TEST_F(CommandTest, AnEpochIsSavedBeforeItsLineIsPrinted) {
+  DiskFileSystem files;
+  for (const bool json : {false, true}) {
+    std::filesystem::remove_all(run_);
+    int epochs = 0;
+    Reader reader([&](const std::string& printed) {
+      const std::string line = json ? fmt::format(R"("epoch":{},)", epochs + 1) : fmt::format("Epoch {}/2", epochs + 1);
+      if (!contains(printed, line)) return;
+      ++epochs;
+      ASSERT_TRUE(std::filesystem::exists(run_ + "/last.kiln")) << printed;
+      EXPECT_EQ(load_checkpoint(run_ + "/last.kiln", model_).progress.at("epoch"), epochs);
+      EXPECT_PRED2(contains, read_file(run_ + "/metrics.csv"), fmt::format("\n{},", epochs));
+    });
+    std::ostream out(&reader);
+    std::ostringstream err;
+    std::vector<std::string> arguments = {"--train", train_, "--epochs", "2", "--run-folder", run_};
+    if (json) arguments.emplace_back("--json");
+    EXPECT_EQ(
+        train_command(arguments, model_, {.out = out, .err = err, .files = files, .style = {}, .interrupted = never}),
+        0)
+        << err.str();
+    EXPECT_EQ(epochs, 2);
+  }
+}
+
+TEST_F(CommandTest, WhatCannotBePrintedIsAFailureAndTheResultsAreThere) {
+  DiskFileSystem files;
+  std::ofstream full("/dev/full");
+  std::ostringstream err;
+  const CommandEnvironment environment = {.out = full, .err = err, .files = files, .style = {}, .interrupted = never};
+  const std::string predictions = folder_.file("out.csv");
+  EXPECT_EQ(train_command({"--train", train_, "--epochs", "1", "--run-folder", run_, "--json"}, model_, environment),
+            1);
+  EXPECT_EQ(err.str(), "small_train: error: standard output cannot be written\n");
+  full.clear();
+  err.str("");
+  EXPECT_EQ(
+      predict_command({"--model", run_ + "/model.kiln", "--test", test_, "--out", predictions}, model_, environment),
+      1);
+  EXPECT_EQ(err.str(), "small_predict: error: standard output cannot be written\n");
+  EXPECT_TRUE(std::filesystem::exists(predictions));
+  full.clear();
+  EXPECT_EQ(train_command({"--help"}, model_, environment), 1);
+}
+
+// As in `digits_train | head -1`.
+TEST_F(CommandTest, AReaderThatLeavesDoesNotEndTheRun) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  ::close(ends[0]);
+  const std::string said = folder_.file("said");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::signal(SIGPIPE, SIG_DFL);
+    ::dup2(ends[1], STDOUT_FILENO);
+    ::dup2(::open(said.c_str(), O_WRONLY | O_CREAT, 0600), STDERR_FILENO);
+    std::vector<std::string> words = {"small_train", "--train", train_,         "--epochs", "2",
+                                      "--threads",   "1",       "--run-folder", run_};
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    ::_exit(train_command(static_cast<int>(argv.size()), argv.data(), model_));
+  }
+  ::close(ends[1]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_EQ(read_file(said), "small_train: error: standard output cannot be written\n");
+  EXPECT_EQ(load_checkpoint(run_ + "/last.kiln", model_).progress.at("epoch"), 2);
+  EXPECT_TRUE(std::filesystem::exists(run_ + "/report.html"));
+}
+
+TEST_F(CommandTest, AnOutputIsNeverAFileThatIsRead) {
+  ASSERT_EQ(train({"--train", train_, "--epochs", "1", "--quiet", "--run-folder", run_}).code, 0);
+  const std::string model = run_ + "/model.kiln", state = run_ + "/last.kiln", link = folder_.file("link");
+  std::filesystem::create_hard_link(test_, link);
+  const std::string other = folder_.file("other");
+  struct Case {
+    bool predicts;
+    std::vector<std::string> arguments;
+    std::string flag, path, input;
+  };
+  const Case cases[] = {
+      {false, {"--train", train_, "--test", test_, "--submission", test_}, "--submission", test_, "--test"},
+      {false, {"--train", train_, "--test", test_, "--submission", link}, "--submission", link, "--test"},
+      {false, {"--train", train_, "--save", train_}, "--save", train_, "--train"},
+      {false, {"--resume", state, "--save", state}, "--save", state, "--resume"},
+      {false, {"--resume", state, "--save", train_}, "--save", train_, "--train"},  // as the state says
+      {false,
+       {"--train", train_, "--test", test_, "--test-labels", labels_, "--submission", labels_},
+       "--submission",
+       labels_,
+       "--test-labels"},
+      {false,
+       {"--train", train_, "--load", model, "--test", test_, "--submission", model},
+       "--submission",
+       model,
+       "--load"},
+      {false,
+       {"--train", train_, "--test", test_, "--submission", test_, "--ensemble", "2"},
+       "--submission",
+       test_,
+       "--test"},
+      {true, {"--model", model, "--test", test_, "--out", link}, "--out", link, "--test"},
+      {true, {"--model", state, "--model", model, "--test", test_, "--out", model}, "--out", model, "--model"},
+      {true,
+       {"--model", model, "--test", test_, "--labels", labels_, "--probabilities", labels_},
+       "--probabilities",
+       labels_,
+       "--labels"},
+  };
+  std::map<std::string, std::string> before;
+  for (const std::string& name : folder_.names()) before[name] = read_file(folder_.file(name));
+  const WorkingFolder here(folder_.path());
+  for (const Case& c : cases) {
+    const Result result = c.predicts ? predict(c.arguments) : train(c.arguments);
+    EXPECT_EQ(result.code, 2);
+    EXPECT_EQ(result.err, fmt::format("small_{}: error: {} {}: this file is read by {}; give another one\n",
+                                      c.predicts ? "predict" : "train", c.flag, c.path, c.input));
+    EXPECT_EQ(result.out, "");
+    std::map<std::string, std::string> after;
+    for (const std::string& name : folder_.names()) after[name] = read_file(folder_.file(name));
+    EXPECT_EQ(after, before);
+  }
+  // What is no file is nobody's, and a model may be trained further in its place.
+  EXPECT_EQ(predict({"--model", model, "--test", test_, "--out", "/dev/null", "--probabilities", "/dev/null"}).code, 0);
+  EXPECT_EQ(train({"--train", train_, "--epochs", "1", "--load", model, "--save", model, "--quiet"}).code, 0);
+}
+
 TEST_F(CommandTest, WhicheverWriteFailsNothingIsHalfWritten) {
   const std::vector<std::string> arguments = {"--train", train_,         "--epochs", "2",      "--test",
                                               test_,     "--run-folder", run_,       "--quiet"};
@@ -1063,7 +1313,7 @@ TEST(BuiltInDigits, TakeFewerEpochsThanOtherRowsUnlessAsked) {
 TEST(BuiltInDigits, TheExportSaysWhatItWroteAsItIsAsked) {
   TemporaryFolder folder;
   DiskFileSystem files;
-  const std::string digits = folder.file("digits");
+  std::string digits = folder.file("digits");
   const auto exported = [&](std::vector<std::string> arguments) {
     std::ostringstream out, err;
     arguments.insert(arguments.end(), {"--digits", "128", "--export-digits", digits});
@@ -1075,9 +1325,29 @@ TEST(BuiltInDigits, TheExportSaysWhatItWroteAsItIsAsked) {
   };
   EXPECT_EQ(exported({}),
             fmt::format("{0}/train.csv: 128 rows\n{0}/test.csv, {0}/test_labels.csv: 4000 rows\n", digits));
+  digits = folder.file("json");
   EXPECT_EQ(nlohmann::json::parse(exported({"--json"})),
             (nlohmann::json{{"folder", digits}, {"train_rows", 128}, {"test_rows", 4000}}));
+  digits = folder.file("quiet");
   EXPECT_EQ(exported({"--quiet"}), "");
+}
+
+TEST(BuiltInDigits, AreNotExportedOverFilesThatAreThere) {
+  for (const char* name : {"train.csv", "test.csv", "test_labels.csv"}) {
+    TemporaryFolder folder;
+    DiskFileSystem files;
+    const std::string path = folder.file(name);
+    write_atomically(files, path, "Kaggle's");
+    std::ostringstream out, err;
+    EXPECT_EQ(train_command({"--digits", "128", "--export-digits", folder.path()}, digits_model(),
+                            {.out = out, .err = err, .files = files, .style = {}, .interrupted = never}),
+              2);
+    EXPECT_EQ(err.str(),
+              fmt::format("digits_train: error: --export-digits {}: {} is there already: give another folder\n",
+                          folder.path(), path));
+    EXPECT_EQ(read_file(path), "Kaggle's");
+    EXPECT_EQ(folder.names(), std::vector<std::string>{name});
+  }
 }
 
 TEST(BuiltInDigits, AreExportedAsFilesThatTrain) {

@@ -5,9 +5,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
@@ -31,6 +34,9 @@ class FaultyFileSystem : public DiskFileSystem {
 
   int open_new(const std::string& path, int& file) override {
     return fails("open") ? error_ : DiskFileSystem::open_new(path, file);
+  }
+  int open_existing(const std::string& path, int& file) override {
+    return fails("open existing") ? error_ : DiskFileSystem::open_existing(path, file);
   }
   int open_append(const std::string& path, int& file) override {
     return fails("open") ? error_ : DiskFileSystem::open_append(path, file);
@@ -157,6 +163,84 @@ TEST_F(FileSystemTest, NoDescriptorIsLeftOpenAfterAFailure) {
     failure_of([&] { write_atomically(files, path_, "x"); });
   }
   EXPECT_EQ(lowest_free(), before);
+}
+
+TEST_F(FileSystemTest, TheFileBehindLinksIsReplaced) {
+  DiskFileSystem disk;
+  create_folders(disk, folder_.file("store"));
+  const std::string store = folder_.file("store/real.csv"), link = folder_.file("link.csv"),
+                    far = folder_.file("far.csv"), lonely = folder_.file("lonely.csv");
+  write_atomically(disk, store, "old");
+  std::filesystem::create_symlink("store/real.csv", link);  // seen from where the link is
+  std::filesystem::create_symlink(link, far);
+  std::filesystem::create_symlink("store/new.csv", lonely);  // leads to nothing yet
+  write_atomically(disk, far, "new");
+  write_atomically(disk, lonely, "first");
+  EXPECT_EQ(read_file(store), "new");
+  EXPECT_EQ(read_file(folder_.file("store/new.csv")), "first");
+  for (const std::string& path : {link, far, lonely}) EXPECT_TRUE(std::filesystem::is_symlink(path)) << path;
+  EXPECT_EQ(folder_.names().size(), 5U);  // nothing is left of temporary files
+  const std::string circle = folder_.file("circle");
+  std::filesystem::create_symlink(circle, circle);
+  EXPECT_EQ(failure_of([&] { write_atomically(disk, circle, "x"); }),
+            circle + ": cannot be created: Too many levels of symbolic links");
+}
+
+TEST_F(FileSystemTest, APipeIsWrittenToAndStays) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  const int reader = ::open(path_.c_str(), O_RDWR | O_NONBLOCK);
+  FaultyFileSystem files(kNever, 0);
+  const std::string_view pieces[] = {"head", "tail"};
+  write_atomically(files, path_, pieces);
+  std::string read(100, '\0');
+  read.resize(static_cast<size_t>(std::max<ssize_t>(0, ::read(reader, read.data(), read.size()))));
+  ::close(reader);
+  EXPECT_EQ(read, "headtail");
+  EXPECT_TRUE(std::filesystem::is_fifo(path_));
+  EXPECT_EQ(files.calls(), (std::vector<std::string>{"open existing", "write", "write", "close"}));
+}
+
+TEST_F(FileSystemTest, ADeviceIsWrittenToAndStays) {
+  std::filesystem::create_symlink("/dev/full", path_);
+  DiskFileSystem disk;
+  EXPECT_EQ(failure_of([&] { write_atomically(disk, path_, "x"); }),
+            path_ + ": cannot be written: No space left on device");
+  EXPECT_TRUE(std::filesystem::is_symlink(path_));
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
+  for (int n = 1; n <= 3; ++n) {
+    FaultyFileSystem files(n, EIO);
+    EXPECT_EQ(failure_of([&] { write_atomically(files, path_, "x"); }),
+              fmt::format("{}: {}: {}", path_, n == 1 ? "cannot be opened" : "cannot be written",
+                          n == 3 ? "No space left on device" : "Input/output error"));
+  }
+}
+
+// As in `digits_predict --out /dev/stdout >> all.csv`: what is there stays, and what is printed later comes behind.
+TEST_F(FileSystemTest, StandardOutputGoesOnWhereItIs) {
+  std::fflush(stdout);
+  const int before = ::dup(STDOUT_FILENO), file = ::open(path_.c_str(), O_WRONLY | O_CREAT, 0600);
+  ::dup2(file, STDOUT_FILENO);
+  ::close(file);
+  DiskFileSystem disk;
+  EXPECT_EQ(write_all(disk, STDOUT_FILENO, "one "), 0);
+  write_atomically(disk, "/dev/stdout", "two ");
+  EXPECT_EQ(write_all(disk, STDOUT_FILENO, "three"), 0);
+  ::dup2(before, STDOUT_FILENO);
+  ::close(before);
+  EXPECT_EQ(read_file(path_), "one two three");
+}
+
+TEST_F(FileSystemTest, WhatLiesInTheTemporaryFilesPlaceIsNotWrittenTo) {
+  DiskFileSystem disk;
+  const std::string temporary = fmt::format("{}.kiln-{}.tmp", path_, ::getpid()), other = folder_.file("other");
+  write_atomically(disk, other, "other's");
+  std::filesystem::create_symlink(other, temporary);
+  write_atomically(disk, path_, "mine");
+  EXPECT_EQ(read_file(other), "other's");
+  EXPECT_EQ(read_file(path_), "mine");
+  EXPECT_EQ(folder_.names(), (std::vector<std::string>{"model.kiln", "other"}));
+  create_folders(disk, temporary);  // which cannot be removed as a file is
+  EXPECT_EQ(failure_of([&] { write_atomically(disk, path_, "x"); }), path_ + ": cannot be created: File exists");
 }
 
 TEST_F(FileSystemTest, AMissingFolderIsSaid) {
