@@ -161,10 +161,11 @@ void Graph::train(TrainingOptions options, Location location) {
   if (!options.loss.shape().empty()) fail("the loss must be a scalar, got " + to_string(options.loss.shape()));
   if (!options.optimizer.update) fail("an optimizer is missing: .optimizer = rmsprop()");
   if (options.batch < 1) fail(fmt::format("the batch must be positive, got {}", options.batch));
-  if (options.epochs < 1) fail(fmt::format("the epochs must be positive, got {}", options.epochs));
-  if (options.validation_split < 0 || options.validation_split >= 1) {
-    fail(fmt::format("the validation split must be in [0, 1), got {}", options.validation_split));
-  }
+  // As the trainer's flags have it.
+  if (options.epochs < 1 || options.epochs > 1'000'000)
+    fail(fmt::format("the epochs must be from 1 to 1000000, got {}", options.epochs));
+  if (!(options.validation_split >= 0 && options.validation_split <= 0.99))
+    fail(fmt::format("the validation split must be from 0 to 0.99, got {}", options.validation_split));
   loss = options.loss.id();
   optimizer = std::move(options.optimizer);
   batch = options.batch;

@@ -208,13 +208,13 @@ TEST_F(Errors, GraphCalls) {
   EXPECT_ERROR("input: 'row' is there already", g.label("row", 3));
   g.parameter("weight", {3}, zeros(), true);
   EXPECT_ERROR("parameter: 'weight' is there already", g.parameter("weight", {3}, zeros(), true));
-  EXPECT_ERROR("train: the epochs must be positive, got 0", g.train({.loss = loss, .optimizer = sgd(), .epochs = 0}));
+  EXPECT_ERROR("train: the epochs must be from 1 to 1000000, got 0", g.train({.loss = loss, .optimizer = sgd(), .epochs = 0}));
   EXPECT_ERROR("train: the loss belongs to another graph", g.train({.loss = foreign, .optimizer = sgd()}));
   EXPECT_ERROR("train: the loss must be a scalar, got Nx7", g.train({.loss = row, .optimizer = sgd()}));
   EXPECT_ERROR("train: the loss belongs to another graph", g.train({.loss = {}, .optimizer = sgd()}));
   EXPECT_ERROR("train: an optimizer is missing: .optimizer = rmsprop()", g.train({.loss = loss, .optimizer = {}}));
   EXPECT_ERROR("train: the batch must be positive, got 0", g.train({.loss = loss, .optimizer = sgd(), .batch = 0}));
-  EXPECT_ERROR("train: the validation split must be in [0, 1), got 1", g.train({.loss = loss, .optimizer = sgd(), .validation_split = 1}));
+  EXPECT_ERROR("train: the validation split must be from 0 to 0.99, got 1", g.train({.loss = loss, .optimizer = sgd(), .validation_split = 1}));
 }
 
 // clang-format on

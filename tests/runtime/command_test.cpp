@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <fstream>
 #include <sstream>
 
@@ -98,6 +99,12 @@ TEST(Command, WhatCannotBePrintedIsAFailureOfWorkThatWasDone) {
   EXPECT_EQ(run_command("it", full, err, [] { return 130; }), 130);
   EXPECT_EQ(run_command("it", full, err, []() -> int { throw DataError("it is no file"); }), 3);
   EXPECT_EQ(err.str(), "it: error: it is no file\n");
+}
+
+TEST(Command, WhatIsNoFileMayBeReadAndWritten) {
+  const std::string terminal = "/dev/null", none;
+  EXPECT_NO_THROW(require_other_files(std::array{FlagFile{"--test", terminal}, FlagFile{"--labels", none}},
+                                      std::array{FlagFile{"--out", terminal}, FlagFile{"--save", none}}));
 }
 
 TEST(Command, TakesAThreadForEachProcessorThatItMayUse) {

@@ -95,6 +95,16 @@ TEST(Progress, AnInterruptedLineIsEndedOnce) {
   EXPECT_EQ(out.str(), before + "\n");
 }
 
+TEST(Progress, AnErrorInTheMiddleOfALineLeavesItEnded) {
+  std::ostringstream out;
+  {
+    Progress progress(out, {.terminal = true, .color = false, .columns = 100});
+    progress.begin_epoch(1, 1, 16);
+    progress.update(8, 8, {});
+  }
+  EXPECT_TRUE(out.str().ends_with("\n")) << out.str();
+}
+
 /// Standard output as another file, as long as it lives.
 class StandardOutput {
  public:
