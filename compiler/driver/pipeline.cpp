@@ -139,12 +139,15 @@ Model build_model(const Graph& graph, const Passes& passes) {
     model.state = layout_state(inference);
   }
   const Graph prediction = only_prediction(hoisted);
+  const bool computes = std::any_of(prediction.outputs.begin(), prediction.outputs.end(), [&](const Output& output) {
+    return !is_source(prediction.node(resolve_view(prediction, output.node)));
+  });
+  if (!graph.loss && !computes)
+    throw UserError(graph.train_location, graph.name,
+                    "the outputs are inputs as they are; there is nothing to compute");
   model.programs.push_back(compile("predict", prediction, model.state, passes));
   if (!mixes_rows(prediction))
     model.programs.push_back(compile_single_row("predict_one", prediction, model.state, passes));
-  if (std::all_of(model.programs.begin(), model.programs.end(), [](const Program& p) { return p.kernels.empty(); }))
-    throw UserError(graph.train_location, graph.name,
-                    "the outputs are inputs as they are; there is nothing to compute");
   model.fingerprint = fingerprint(model.state_graph);
   model.summary = summary_table(graph);
   model.summary_json = summary_json(graph);
