@@ -28,7 +28,7 @@ constexpr int64_t kMostElements = 1500;  // of one sample of any activation
 
 class Generator {
  public:
-  explicit Generator(uint64_t seed) : random_(seed) {}
+  explicit Generator(uint64_t seed) : random_(seed), rare_(~seed) {}
 
   Sketch run(int layers) {
     batch_ = random_.of(std::vector<int64_t>{1, 2, 5, 8, 16, 16, 17, 24, 32, 33});
@@ -56,13 +56,24 @@ class Generator {
   bool has_tensor(int line) const { return static_cast<bool>(tensors_[static_cast<size_t>(line)]); }
 
   void add_input() {
+    std::vector<int64_t> shape;
     if (random_.chance(55))
-      add("input", {},
-          {{"shape", std::vector<int64_t>{random_.between(1, 11), random_.between(1, 11), random_.between(1, 6)}}});
+      shape = {random_.between(1, 11), random_.between(1, 11), random_.between(1, 6)};
     else if (random_.chance(85))
-      add("input", {}, {{"shape", std::vector<int64_t>{random_.between(1, 70)}}});
+      shape = {random_.between(1, 70)};
     else
-      add("input", {}, {{"shape", std::vector<int64_t>{random_.between(1, 9), random_.between(1, 9)}}});
+      shape = {random_.between(1, 9), random_.between(1, 9)};
+    // Rows that are long enough for the recipes of many inputs, features and channels that padding makes complete.
+    if (shape.size() == 1 && rare_.chance(8)) shape[0] = rare_.between(71, 1100);
+    const int x = add("input", {}, {{"shape", shape}});
+    if (rare_.chance(shape.back() > 70 ? 50 : 5)) {
+      std::vector<int64_t> before(shape.size() + 1, 0), after = before;
+      const int64_t extent = shape.back(), missing = (extent + 15) / 16 * 16 - extent + (rare_.chance(30) ? 16 : 0);
+      before.back() = rare_.between(0, missing);
+      after.back() = missing - before.back();
+      if (element_count(shape) / extent * (extent + missing) <= kMostElements)
+        add("pad", {x}, {{"before", before}, {"after", after}});
+    }
   }
 
   /// An activation: one that nobody has read yet more often, and a late one more often.
@@ -560,7 +571,7 @@ class Generator {
     if (random_.chance(50)) add("metric", {add(operation, inputs)}, {{"name", std::string("accuracy")}});
   }
 
-  Random random_;
+  Random random_, rare_;  // a second one, so that a seed means the same graph where nothing rare happens
   Graph graph_{"random_graph"};
   Sketch sketch_;
   std::vector<Tensor> tensors_;  // by line
