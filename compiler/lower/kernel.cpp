@@ -146,9 +146,9 @@ Expr combine(Fold fold, const Expr& a, const Expr& b) {
 Expr identity(Fold fold, Halide::Type type) {
   switch (fold) {
     case Fold::max:
-      return type.min();
+      return type.is_float() ? Halide::Internal::make_const(type, kLowest) : type.min();
     case Fold::min:
-      return type.max();
+      return type.is_float() ? Halide::Internal::make_const(type, -kLowest) : type.max();
     default:
       return Halide::cast(type, 0);
   }

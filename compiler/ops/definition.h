@@ -3,6 +3,7 @@
 #include <Halide.h>
 
 #include <functional>
+#include <limits>
 #include <optional>
 
 #include "ir/graph.h"
@@ -34,6 +35,10 @@ class Operands {
 };
 
 enum class Fold { none, sum, max, min };
+
+/// What no maximum takes. Not infinity: kernels are compiled for finite numbers, and where Halide finds out that the
+/// others are constants, what LLVM makes of an infinite one is anything.
+constexpr double kLowest = std::numeric_limits<float>::lowest();
 
 /// What an operator computes, as data that fusion and scheduling can take apart.
 struct Definition {

@@ -26,7 +26,7 @@ Definition define(const Call& call) {
                   index[i + 1] = at[i + 1] * static_cast<int>(w.stride) + r[i] - static_cast<int>(w.before);
                   padded |= w.before > 0 || (w.output - 1) * w.stride + w.size - w.before > w.input;
                 }
-                return padded ? in.read_or(0, index, in.real().min()) : in.read(0, index);
+                return padded ? in.read_or(0, index, in.constant(kLowest)) : in.read(0, index);
               });
 }
 

@@ -46,7 +46,7 @@ Definition define(const Call& call) {
             const Expr itself = i(p) == kh && i(q) == kw;
             const Index index = {at[0], out[1] * i(wh.stride) + i(p - wh.before),
                                  out[2] * i(ww.stride) + i(q - ww.before), at[3]};
-            const Expr other = Halide::strict_float(in.read_or(0, index, in.real().min()));
+            const Expr other = Halide::strict_float(in.read_or(0, index, in.constant(kLowest)));
             first = first && (itself || Halide::select(earlier, other < x, other <= x));
           }
         }

@@ -19,8 +19,9 @@ constexpr double kTolerance = 1e-7;
 // chance; two of them have every sum off by up to four units in the last place, as another order of its terms may (less
 // than one is often rounded away by the next operator).
 constexpr double kNoiseFactor = 1e4;
-// ... or this for each element: a * b - c * d is exactly zero or not, as a multiply-add is fused or not.
-constexpr double kFusedRounding = 1e-16;
+// ... or this for each element, the square of 2^-24: a * b - c * d is exactly zero or not, as a multiply-add is fused
+// or not, and so is 1 - tanh(x)^2 where tanh(x) is 1 or the number before.
+constexpr double kFusedRounding = 0x1p-48;
 
 bool finite(double value) {  // whatever the compiler assumes of floating point
   return (std::bit_cast<uint64_t>(value) >> 52 & 0x7ff) != 0x7ff;
