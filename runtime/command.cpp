@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <ostream>
 #include <thread>
@@ -95,7 +96,7 @@ int thread_count(int asked) {
 
 std::string format_duration(double seconds) {
   if (seconds < 59.95) return fmt::format("{:.1f}s", seconds);
-  const auto whole = static_cast<int64_t>(seconds + 0.5);
+  const auto whole = static_cast<int64_t>(std::lround(seconds));
   if (whole < 3600) return fmt::format("{}m {}s", whole / 60, whole % 60);
   return fmt::format("{}h {}m {}s", whole / 3600, whole % 3600 / 60, whole % 60);
 }

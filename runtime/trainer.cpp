@@ -396,7 +396,7 @@ TrainingOptions Trainer::saved_options(const Checkpoint& checkpoint, const std::
   try {
     const nlohmann::json& options = checkpoint.progress.at("options");
     require_whole_numbers(options, TrainingOptions());
-    const auto result = options.get<TrainingOptions>();  // throws where a type is wrong
+    auto result = options.get<TrainingOptions>();  // throws where a type is wrong
     check_options(options, path);
     return result;
   } catch (const nlohmann::json::exception&) {
