@@ -13,6 +13,11 @@ inline bool is_finite(float value) {
   std::memcpy(&bits, &value, sizeof bits);
   return (bits & 0x7f800000u) != 0x7f800000u;
 }
+inline bool is_finite(double value) {
+  uint64_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return (bits >> 52 & 0x7ff) != 0x7ff;
+}
 
 /// Whether all `count` values are finite. One pass that vectorises.
 bool all_finite(const float* values, size_t count);

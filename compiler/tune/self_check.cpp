@@ -7,6 +7,7 @@
 
 #include "codegen/kernel_bitcode.h"
 #include "executor.h"
+#include "finite.h"
 #include "initialize.h"
 #include "lower/interpreter.h"
 #include "ops/scalar.h"
@@ -26,10 +27,6 @@ constexpr int64_t kMostElements = 48, kFewestElements = 2;
 constexpr double kTolerance = 1e-7, kNoiseFactor = 1e4;
 /// An element's error of 1e-8, squared: a * b - c * d is exactly zero or not, as a multiply-add is fused or not.
 constexpr double kFusedRounding = 1e-16;
-
-bool finite(double value) {  // whatever the compiler assumes of floating point
-  return (std::bit_cast<uint64_t>(value) >> 52 & 0x7ff) != 0x7ff;
-}
 
 /// One program with memory of its own.
 class ProgramCheck {
@@ -150,9 +147,9 @@ class ProgramCheck {
       double error = 0, size = 0, worst = -1;
       size_t worst_at = 0;
       for (size_t i = 0; i < values.size(); ++i) {
-        if (!finite(values[i])) continue;  // the random inputs are none of this graph's: log(x - 1)
+        if (!is_finite(values[i])) continue;  // the random inputs are none of this graph's: log(x - 1)
         const double found = found_at(root, positions, i);
-        const double apart = finite(found) ? std::abs(found - values[i]) : 1e150;
+        const double apart = is_finite(found) ? std::abs(found - values[i]) : 1e150;
         error += apart * apart;
         size += values[i] * values[i];
         if (apart > worst) worst = apart, worst_at = i;
@@ -162,7 +159,7 @@ class ProgramCheck {
       double noise = 0;
       const std::vector<double> rough = single.values(root, positions);
       for (size_t i = 0; i < values.size(); ++i) {
-        if (finite(values[i])) noise += (rough[i] - values[i]) * (rough[i] - values[i]);
+        if (is_finite(values[i])) noise += (rough[i] - values[i]) * (rough[i] - values[i]);
       }
       if (error <= kNoiseFactor * noise) continue;
       throw InternalError(

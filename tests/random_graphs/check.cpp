@@ -1,9 +1,9 @@
 #include "random_graphs/check.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
+#include "finite.h"
 #include "random_graphs/programs.h"
 #include "random_graphs/written_graph.h"
 
@@ -23,10 +23,6 @@ constexpr double kNoiseFactor = 1e4;
 // or not, and so is 1 - tanh(x)^2 where tanh(x) is 1 or the number before.
 constexpr double kFusedRounding = 0x1p-48;
 
-bool finite(double value) {  // whatever the compiler assumes of floating point
-  return (std::bit_cast<uint64_t>(value) >> 52 & 0x7ff) != 0x7ff;
-}
-
 /// Empty, or how the two differ.
 std::string difference(const Wanted& wanted, const std::vector<float>& found) {
   if (found.size() != wanted.values.size())
@@ -38,9 +34,10 @@ std::string difference(const Wanted& wanted, const std::vector<float>& found) {
     const double want = wanted.values[i], before = wanted.before.empty() ? 0 : static_cast<double>(wanted.before[i]);
     // f32 cannot do it either: the graph is no test of anything.
     const bool possible = std::all_of(wanted.rounded.begin(), wanted.rounded.end(),
-                                      [&](const std::vector<double>& rounded) { return finite(rounded[i]); });
-    if (!finite(want) || !possible || std::abs(want) > 1e30) return "";
-    if (!finite(found[i])) return fmt::format("{}[{}] is not finite; the reference has {:.9g}", wanted.name, i, want);
+                                      [&](const std::vector<double>& rounded) { return is_finite(rounded[i]); });
+    if (!is_finite(want) || !possible || std::abs(want) > 1e30) return "";
+    if (!is_finite(found[i]))
+      return fmt::format("{}[{}] is not finite; the reference has {:.9g}", wanted.name, i, want);
     // Of a small change of a large value, the rounding of the value itself does not count.
     const double allowed = before == 0 ? 0 : std::abs(want) * 0x1p-23;
     const double apart = std::max(0.0, std::abs(found[i] - want) - allowed);
