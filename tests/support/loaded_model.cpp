@@ -1,9 +1,13 @@
 #include "support/loaded_model.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <random>
 
 #include "codegen/kernel_bitcode.h"
@@ -21,9 +25,29 @@ int run_serially(void* context, int (*task)(void*, int, uint8_t*), int begin, in
   return 0;
 }
 
-void* allocate(void*, uint64_t bytes) { return std::aligned_alloc(64, (bytes + 127) / 64 * 64); }
+// A block ends where a page begins that nobody may touch, and its mapping is noted in the 64 bytes before it.
+struct Mapping {
+  void* begin;
+  size_t bytes;
+};
+constexpr size_t kLine = 64;
 
-void release(void*, void* pointer) { std::free(pointer); }
+void* allocate(void*, uint64_t bytes) {
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t used = (bytes + kLine - 1) / kLine * kLine, held = (kLine + used + page - 1) / page * page;
+  const Mapping mapping = {mmap(nullptr, held + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), held + page};
+  if (mapping.begin == MAP_FAILED || mprotect(mapping.begin, held, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
+  uint8_t* const block = static_cast<uint8_t*>(mapping.begin) + held - used;
+  std::memcpy(block - kLine, &mapping, sizeof mapping);
+  return block;
+}
+
+void release(void*, void* block) {
+  if (block == nullptr) return;
+  Mapping mapping;
+  std::memcpy(&mapping, static_cast<uint8_t*>(block) - kLine, sizeof mapping);
+  if (munmap(mapping.begin, mapping.bytes) != 0) std::abort();  // written over by a kernel
+}
 
 /// The contractions that the program multiplies in bf16.
 std::set<NodeId> rounded_contractions(const Program& program) {
@@ -45,10 +69,9 @@ LoadedModel::LoadedModel(const Model& model, const std::string& target, CompileC
 LoadedModel::LoadedModel(const std::vector<Model>& variants)
     : object_(compile_object(variants, {.threads = 1}).bytes, variants[0].name, {&run_serially, &allocate, &release}) {}
 
-AlignedBytes::AlignedBytes(size_t size)
-    : data_(static_cast<uint8_t*>(std::aligned_alloc(64, (size + 127) / 64 * 64)), std::free), size_(size) {
-  std::memset(data_.get(), 0, (size + 127) / 64 * 64);
-}
+AlignedBytes::AlignedBytes(size_t size) : data_(static_cast<uint8_t*>(allocate(nullptr, size))), size_(size) {}
+
+void AlignedBytes::Release::operator()(uint8_t* data) const { release(nullptr, data); }
 
 void run_step(const kiln_model& model, const std::string& name, StepData& data, void* context) {
   const kiln_program& program = *program_of(model, name);

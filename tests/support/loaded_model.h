@@ -13,7 +13,8 @@
 
 namespace kiln {
 
-/// A compiled model inside the test's own process, with kernels that run on the calling thread.
+/// A compiled model inside the test's own process, with kernels that run on the calling thread and whose memory is
+/// fenced as that of AlignedBytes.
 class LoadedModel {
  public:
   explicit LoadedModel(const Model& model, const std::string& target = "host", CompileCache cache = {});
@@ -25,7 +26,8 @@ class LoadedModel {
   LoadedObject object_;
 };
 
-/// Aligned zeroed memory.
+/// Zeroed memory, aligned to 64 bytes, that ends where a page begins which nobody may touch: a kernel that reads or
+/// writes more than 63 bytes beyond its arena or the state ends the test.
 class AlignedBytes {
  public:
   explicit AlignedBytes(size_t size);
@@ -38,7 +40,10 @@ class AlignedBytes {
   }
 
  private:
-  std::unique_ptr<uint8_t, void (*)(void*)> data_;
+  struct Release {
+    void operator()(uint8_t* data) const;
+  };
+  std::unique_ptr<uint8_t, Release> data_;
   size_t size_;
 };
 
