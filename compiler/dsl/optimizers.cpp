@@ -14,10 +14,32 @@
 namespace kiln {
 namespace {
 
+// The range of the trainer's --learning-rate.
+constexpr double kLeastRate = 1e-30, kGreatestRate = 1e30;
+
 /// The parts that all optimizers have: name, learning rate and gradient clipping.
 template <class Options>
-Optimizer optimizer(const char* name, const Options& options, Attributes constants,
+Optimizer optimizer(const char* name, const Options& options, Attributes constants, Location location,
                     std::function<void(const OptimizerCall&)> update) {
+  const auto require = [&](bool holds, const std::string& option, double value, const char* expected) {
+    if (!holds) throw UserError(location, name, fmt::format("{} must be {}, got {}", option, expected, value));
+  };
+  require(options.learning_rate >= kLeastRate && options.learning_rate <= kGreatestRate, "learning_rate",
+          options.learning_rate, "from 1e-30 to 1e30");
+  for (const auto& [option, constant] : constants) {
+    const double* const value = std::get_if<double>(&constant);
+    if (value == nullptr) continue;
+    if (option == "epsilon" || option == "weight_decay")
+      require(*value >= 0 && *value <= kGreatestRate, option, *value, "from 0 to 1e30");
+    else if (option == "rho" || option == "momentum")
+      require(*value >= 0 && *value <= 1, option, *value, "in [0, 1]");
+    else  // at 1, the correction of the first steps divides by 0
+      require(*value >= 0 && *value < 1, option, *value, "in [0, 1)");
+  }
+  for (const auto& [option, value] : {std::pair{"clip_value", options.clip_value},
+                                      {"clip_norm", options.clip_norm},
+                                      {"global_clip_norm", options.global_clip_norm}})
+    require(value >= 0 && value <= kGreatestRate, option, value, "from 0, which is none, to 1e30");
   return {.name = name,
           .learning_rate = options.learning_rate,
           .update = std::move(update),
@@ -30,9 +52,9 @@ Optimizer optimizer(const char* name, const Options& options, Attributes constan
 }  // namespace
 
 // keras/src/optimizers/rmsprop.py, update_step.
-Optimizer rmsprop(RmspropOptions options) {
+Optimizer rmsprop(RmspropOptions options, Location location) {
   const Attributes constants = {{"rho", options.rho}, {"momentum", options.momentum}, {"epsilon", options.epsilon}};
-  return optimizer("rmsprop", options, constants, [options](const OptimizerCall& call) {
+  return optimizer("rmsprop", options, constants, location, [options](const OptimizerCall& call) {
     const Tensor gradient = call.gradient, old_velocity = call.state("velocity");
     const Tensor velocity = options.rho * old_velocity + (1 - options.rho) * square(gradient);
     call.graph.update(old_velocity, velocity);
@@ -47,9 +69,9 @@ Optimizer rmsprop(RmspropOptions options) {
 }
 
 // keras/src/optimizers/sgd.py, update_step.
-Optimizer sgd(SgdOptions options) {
+Optimizer sgd(SgdOptions options, Location location) {
   const Attributes constants = {{"momentum", options.momentum}, {"nesterov", options.nesterov}};
-  return optimizer("sgd", options, constants, [options](const OptimizerCall& call) {
+  return optimizer("sgd", options, constants, location, [options](const OptimizerCall& call) {
     const Tensor step = call.learning_rate * call.gradient;
     if (options.momentum == 0) {
       call.graph.update(call.weight, call.weight - step);
@@ -63,12 +85,12 @@ Optimizer sgd(SgdOptions options) {
 }
 
 // keras/src/optimizers/adam.py, update_step; the weight decay is that of base_optimizer.py, _apply_weight_decay.
-Optimizer adam(AdamOptions options) {
+Optimizer adam(AdamOptions options, Location location) {
   const Attributes constants = {{"beta_1", options.beta_1},
                                 {"beta_2", options.beta_2},
                                 {"epsilon", options.epsilon},
                                 {"weight_decay", options.weight_decay}};
-  return optimizer("adam", options, constants, [options](const OptimizerCall& call) {
+  return optimizer("adam", options, constants, location, [options](const OptimizerCall& call) {
     const Tensor gradient = call.gradient, old_mean = call.state("momentum"), old_square = call.state("velocity");
     const Tensor mean = old_mean + (1 - options.beta_1) * (gradient - old_mean);
     const Tensor mean_square = old_square + (1 - options.beta_2) * (square(gradient) - old_square);

@@ -85,6 +85,12 @@ Tensor Graph::append(const Operator& op, const std::vector<Tensor>& inputs, Attr
     node.location = location;
     node.layer = fresh_layer(op.name);
   }
+  for (const auto& [attribute, value] : node.attributes) {
+    // Kernels are compiled for finite numbers alone.
+    const double* const number = std::get_if<double>(&value);
+    if (number != nullptr && !(std::abs(*number) <= std::numeric_limits<float>::max()))
+      throw UserError(node.location, op.name, fmt::format("{} must be a finite float, got {}", attribute, *number));
+  }
   node.type = op.type(call(node));
   const Shape& shape = node.type.shape;
   int64_t room = std::numeric_limits<int32_t>::max();  // kernels count elements in 32 bits
@@ -199,7 +205,12 @@ Tensor Graph::scalar(const std::string& scalar_name, Location location) {
   return kiln::scalar(*this, scalar_name, location);
 }
 
-void Graph::regularize(Tensor weight, double l2) { regularizers.push_back({weight.id(), l2}); }
+void Graph::regularize(Tensor weight, double l2) {
+  if (!(l2 >= 0 && l2 <= 1e30))
+    throw UserError(weight.node().location, weight.node().layer,
+                    fmt::format("the L2 factor must be from 0 to 1e30, got {}", l2));
+  if (l2 > 0) regularizers.push_back({weight.id(), l2});
+}
 
 LayerScope::LayerScope(Graph& graph, const std::string& base, Location location)
     : graph_(graph), opened_(!graph.scope) {

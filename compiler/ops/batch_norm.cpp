@@ -90,6 +90,10 @@ Tensor batch_norm(Tensor x, BatchNormOptions options, Location location) {
         location, "batch_norm",
         fmt::format("axis {} is not a dimension of {} beside the batch", options.axis, to_string(x.shape())));
   }
+  if (!(options.momentum >= 0 && options.momentum <= 1))
+    throw UserError(location, "batch_norm", fmt::format("momentum must be in [0, 1], got {}", options.momentum));
+  if (!(options.epsilon >= 0))
+    throw UserError(location, "batch_norm", fmt::format("epsilon must not be negative, got {}", options.epsilon));
   const Shape shape = {x.shape()[axis]};
   return graph.append(batch_norm_operator,
                       {x, graph.parameter("gamma", shape, ones(), true, location),

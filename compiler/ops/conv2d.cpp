@@ -108,7 +108,7 @@ Tensor conv2d(Tensor x, Conv2DOptions options, Location location) {
       options.kernel_initializer.value_or(glorot_uniform(area * channels / groups, area * options.filters));
   const Shape shape = {options.filters, options.kernel[0], options.kernel[1], channels / groups};
   const Tensor kernel = graph.parameter("kernel", shape, initializer, true, location);
-  if (options.kernel_l2 != 0) graph.regularize(kernel, options.kernel_l2);
+  graph.regularize(kernel, options.kernel_l2);
   std::vector<Tensor> operands = {x, kernel};
   if (options.use_bias) operands.push_back(graph.parameter("bias", {options.filters}, zeros(), true, location));
   return graph.append(conv2d_operator, operands, {{"windows", encode(window)}, {"groups", groups}}, location);

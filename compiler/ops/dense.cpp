@@ -53,7 +53,7 @@ Tensor dense(Tensor x, DenseOptions options, Location location) {
   const int64_t inputs = x.shape()[1];
   const Initializer initializer = options.kernel_initializer.value_or(glorot_uniform(inputs, options.units));
   const Tensor kernel = graph.parameter("kernel", {options.units, inputs}, initializer, true, location);
-  if (options.kernel_l2 != 0) graph.regularize(kernel, options.kernel_l2);
+  graph.regularize(kernel, options.kernel_l2);
   std::vector<Tensor> operands = {x, kernel};
   if (options.use_bias) operands.push_back(graph.parameter("bias", {options.units}, zeros(), true, location));
   return graph.append(dense_operator, operands, {}, location);

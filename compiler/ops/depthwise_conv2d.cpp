@@ -78,7 +78,7 @@ Tensor depthwise_conv2d(Tensor x, DepthwiseConv2DOptions options, Location locat
       options.kernel_initializer.value_or(glorot_uniform(area * channels, area * multiplier));
   const Shape shape = {channels, multiplier, options.kernel[0], options.kernel[1]};
   const Tensor kernel = graph.parameter("kernel", shape, initializer, true, location);
-  if (options.kernel_l2 != 0) graph.regularize(kernel, options.kernel_l2);
+  graph.regularize(kernel, options.kernel_l2);
   std::vector<Tensor> operands = {x, kernel};
   if (options.use_bias) operands.push_back(graph.parameter("bias", {channels * multiplier}, zeros(), true, location));
   return graph.append(depthwise_conv2d_operator, operands, {{"windows", encode(window)}}, location);

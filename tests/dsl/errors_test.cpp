@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <limits>
 
 #include "dsl/graph.h"
 #include "ops/input.h"
@@ -32,6 +33,8 @@ void expect_error(int line, const std::string& message, Statement statement) {
 }
 
 #define EXPECT_ERROR(message, ...) expect_error(__LINE__, message, [&] { __VA_ARGS__; })
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity(), kNan = std::numeric_limits<double>::quiet_NaN();
 
 class Errors : public ::testing::Test {
  protected:
@@ -157,8 +160,37 @@ TEST_F(Errors, NormalisationAndDropout) {
   EXPECT_ERROR("batch_norm: axis 4 is not a dimension of Nx4x5x3 beside the batch", batch_norm(image, {.axis = 4}));
   EXPECT_ERROR("batch_norm: axis 0 is not a dimension of Nx4x5x3 beside the batch", batch_norm(image, {.axis = 0}));
   EXPECT_ERROR("batch_norm: axis -4 is not a dimension of Nx4x5x3 beside the batch", batch_norm(image, {.axis = -4}));
+  EXPECT_ERROR("batch_norm: momentum must be in [0, 1], got 1.5", batch_norm(row, {.momentum = 1.5}));
+  EXPECT_ERROR("batch_norm: epsilon must not be negative, got -0.001", batch_norm(row, {.epsilon = -1e-3}));
   EXPECT_ERROR("dropout: rate must be in [0, 1), got 1", dropout(row, {.rate = 1}));
   EXPECT_ERROR("alpha_dropout: rate must be in [0, 1), got -0.5", alpha_dropout(row, {.rate = -0.5}));
+}
+
+TEST_F(Errors, Optimizers) {
+  EXPECT_ERROR("sgd: learning_rate must be from 1e-30 to 1e30, got 0", sgd({.learning_rate = 0}));
+  EXPECT_ERROR("adam: learning_rate must be from 1e-30 to 1e30, got -0.1", adam({.learning_rate = -0.1}));
+  EXPECT_ERROR("rmsprop: learning_rate must be from 1e-30 to 1e30, got nan", rmsprop({.learning_rate = kNan}));
+  EXPECT_ERROR("rmsprop: rho must be in [0, 1], got 9", rmsprop({.rho = 9}));
+  EXPECT_ERROR("rmsprop: epsilon must be from 0 to 1e30, got -1e-07", rmsprop({.epsilon = -1e-7}));
+  EXPECT_ERROR("sgd: momentum must be in [0, 1], got -0.9", sgd({.momentum = -0.9}));
+  EXPECT_ERROR("adam: beta_1 must be in [0, 1), got 1", adam({.beta_1 = 1}));
+  EXPECT_ERROR("adam: beta_2 must be in [0, 1), got nan", adam({.beta_2 = kNan}));
+  EXPECT_ERROR("adam: weight_decay must be from 0 to 1e30, got -0.01", adam({.weight_decay = -0.01}));
+  EXPECT_ERROR("sgd: clip_value must be from 0, which is none, to 1e30, got -1", sgd({.clip_value = -1}));
+  EXPECT_ERROR("adam: clip_norm must be from 0, which is none, to 1e30, got inf", adam({.clip_norm = kInfinity}));
+  EXPECT_ERROR("rmsprop: global_clip_norm must be from 0, which is none, to 1e30, got -2", rmsprop({.global_clip_norm = -2}));
+  EXPECT_NO_THROW(adam({.beta_1 = 0, .beta_2 = 0, .epsilon = 0}));
+  EXPECT_NO_THROW(sgd({.momentum = 1}));
+}
+
+TEST_F(Errors, NumbersThatKernelsCannotHold) {
+  EXPECT_ERROR("constant: value must be a finite float, got nan", row * kNan);
+  EXPECT_ERROR("constant: value must be a finite float, got 1e+39", row + 1e39);
+  EXPECT_ERROR("clip: max must be a finite float, got inf", clip(row, {.min = 0, .max = kInfinity}));
+  EXPECT_ERROR("leaky_relu: negative_slope must be a finite float, got -inf", leaky_relu(row, {.negative_slope = -kInfinity}));
+  EXPECT_ERROR("dense: the L2 factor must be from 0 to 1e30, got -1", dense(row, {.units = 3, .kernel_l2 = -1}));
+  EXPECT_ERROR("conv2d: the L2 factor must be from 0 to 1e30, got nan", conv2d(image, {.filters = 1, .kernel_l2 = kNan}));
+  EXPECT_ERROR("depthwise_conv2d: the L2 factor must be from 0 to 1e30, got inf", depthwise_conv2d(image, {.kernel_l2 = kInfinity}));
 }
 
 TEST_F(Errors, Pooling) {

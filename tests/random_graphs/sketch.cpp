@@ -49,10 +49,12 @@ Optimizer optimizer_of(const LineCall& c) {
                clip_norm = c.real("clip_norm", 0), global = c.real("global_clip_norm", 0);
   // With the usual 1e-7 a step is g / |g|: a gradient that is mere rounding would decide its sign.
   const double epsilon = c.real("epsilon", 0.1);
-  if (name == "sgd") return sgd({rate, c.real("momentum", 0), c.get("nesterov", false), clip_value, clip_norm, global});
-  if (name == "rmsprop") return rmsprop({rate, 0.9, c.real("momentum", 0), epsilon, clip_value, clip_norm, global});
+  if (name == "sgd")
+    return sgd({rate, c.real("momentum", 0), c.get("nesterov", false), clip_value, clip_norm, global}, c.at);
+  if (name == "rmsprop")
+    return rmsprop({rate, 0.9, c.real("momentum", 0), epsilon, clip_value, clip_norm, global}, c.at);
   if (name == "adam")
-    return adam({rate, 0.9, 0.999, epsilon, c.real("weight_decay", 0), clip_value, clip_norm, global});
+    return adam({rate, 0.9, 0.999, epsilon, c.real("weight_decay", 0), clip_value, clip_norm, global}, c.at);
   if (name == "gradient") return gradient_itself();
   return {};
 }
