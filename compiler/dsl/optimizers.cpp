@@ -33,8 +33,8 @@ Optimizer optimizer(const char* name, const Options& options, Attributes constan
       require(*value >= 0 && *value <= kGreatestRate, option, *value, "from 0 to 1e30");
     else if (option == "rho" || option == "momentum")
       require(*value >= 0 && *value <= 1, option, *value, "in [0, 1]");
-    else  // at 1, the correction of the first steps divides by 0
-      require(*value >= 0 && *value < 1, option, *value, "in [0, 1)");
+    else  // the correction of the first step divides by 1 - beta, in f32
+      require(*value >= 0 && *value <= 1 - 1e-6, option, *value, "from 0 to 1 - 1e-6");
   }
   for (const auto& [option, value] : {std::pair{"clip_value", options.clip_value},
                                       {"clip_norm", options.clip_norm},

@@ -153,6 +153,9 @@ void Graph::metric(const std::string& metric_name, Tensor value, Location locati
                     fmt::format("'{}' must be a scalar, got {}", metric_name, to_string(value.shape())));
   }
   if (metric_name == "loss") throw UserError(location, "metric", "'loss' is the loss's own name");
+  if (metric_name.starts_with("val_"))
+    throw UserError(location, "metric",
+                    fmt::format("'{}' begins as the validation's metrics do, with val_", metric_name));
   for (const Output& other : metrics) {
     if (other.name == metric_name)
       throw UserError(location, "metric", fmt::format("'{}' is there already", metric_name));

@@ -60,6 +60,21 @@ bool needs_old_value(const Graph& graph, const Kernel& kernel, NodeId root, Node
                      [&](NodeId later) { return sources_of(graph, kernel, later).count(parameter) > 0; });
 }
 
+/// Whether the kernel computes a value for each row, or folds one: that depends on how many rows hold data.
+bool reads_batch(const Graph& graph, const Kernel& kernel) {
+  std::set<NodeId> seen(kernel.leaves.begin(), kernel.leaves.end());
+  std::vector<NodeId> pending = kernel.roots;
+  while (!pending.empty()) {
+    const Node& node = graph.node(pending.back());
+    pending.pop_back();
+    if (!seen.insert(node.id).second) continue;
+    if (has_batch(node.type.shape)) return true;
+    pending.insert(pending.end(), node.inputs.begin(), node.inputs.end());
+  }
+  return std::any_of(kernel.leaves.begin(), kernel.leaves.end(),
+                     [&](NodeId leaf) { return has_batch(graph.node(leaf).type.shape); });
+}
+
 /// The kernels that read parameters and each other's results only: those of a graph that updates nothing need to run
 /// again only when somebody changes the parameters.
 std::vector<bool> prepared_kernels(const Graph& graph, const std::vector<Kernel>& kernels,
@@ -73,7 +88,9 @@ std::vector<bool> prepared_kernels(const Graph& graph, const std::vector<Kernel>
   for (bool changed = true; changed;) {
     changed = false;
     for (size_t k = 0; k < kernels.size(); ++k) {
-      if (prepared[k] || !std::all_of(kernels[k].leaves.begin(), kernels[k].leaves.end(), fixed)) continue;
+      if (prepared[k] || !std::all_of(kernels[k].leaves.begin(), kernels[k].leaves.end(), fixed) ||
+          reads_batch(graph, kernels[k]))
+        continue;
       prepared[k] = changed = true;
     }
   }

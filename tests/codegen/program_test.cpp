@@ -140,6 +140,16 @@ const Case kCases[] = {
        finish(g, dense(x, {.units = 5}), 3, plain(), 20);
        return g;
      }},
+    {"rows_counted_by_hand",  // of weights and constants alone, but not for all calls the same
+     [] {
+       Graph g{"counted"};
+       const Tensor rows = reduce_sum(broadcast_to(g.constant(1), {.shape = {kBatch, 1}}), {.axes = {0}});
+       const Tensor scale = parameter(g, "scale", {6}, {Initializer::Kind::constant, 0.5}, true, Location::here());
+       g.metric("rows", reshape(rows, {}));
+       g.metric("largest", reduce_max(broadcast_to(scale, {.shape = {kBatch, 6}}), {.axes = {0, 1}}));
+       finish(g, dense(g.input("features", {6}) * scale, {.units = 5}), 3, plain(), 20);
+       return g;
+     }},
     {"weights_as_results",
      [] {
        Graph g{"results"};

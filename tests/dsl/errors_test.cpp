@@ -173,13 +173,13 @@ TEST_F(Errors, Optimizers) {
   EXPECT_ERROR("rmsprop: rho must be in [0, 1], got 9", rmsprop({.rho = 9}));
   EXPECT_ERROR("rmsprop: epsilon must be from 0 to 1e30, got -1e-07", rmsprop({.epsilon = -1e-7}));
   EXPECT_ERROR("sgd: momentum must be in [0, 1], got -0.9", sgd({.momentum = -0.9}));
-  EXPECT_ERROR("adam: beta_1 must be in [0, 1), got 1", adam({.beta_1 = 1}));
-  EXPECT_ERROR("adam: beta_2 must be in [0, 1), got nan", adam({.beta_2 = kNan}));
+  EXPECT_ERROR("adam: beta_1 must be from 0 to 1 - 1e-6, got 1", adam({.beta_1 = 1}));
+  EXPECT_ERROR("adam: beta_2 must be from 0 to 1 - 1e-6, got nan", adam({.beta_2 = kNan}));
   EXPECT_ERROR("adam: weight_decay must be from 0 to 1e30, got -0.01", adam({.weight_decay = -0.01}));
   EXPECT_ERROR("sgd: clip_value must be from 0, which is none, to 1e30, got -1", sgd({.clip_value = -1}));
   EXPECT_ERROR("adam: clip_norm must be from 0, which is none, to 1e30, got inf", adam({.clip_norm = kInfinity}));
   EXPECT_ERROR("rmsprop: global_clip_norm must be from 0, which is none, to 1e30, got -2", rmsprop({.global_clip_norm = -2}));
-  EXPECT_NO_THROW(adam({.beta_1 = 0, .beta_2 = 0, .epsilon = 0}));
+  EXPECT_NO_THROW(adam({.beta_1 = 0, .beta_2 = 0}));
   EXPECT_NO_THROW(sgd({.momentum = 1}));
 }
 
@@ -232,6 +232,7 @@ TEST_F(Errors, GraphCalls) {
   EXPECT_ERROR("metric: the value belongs to another graph", g.metric("m", foreign));
   EXPECT_ERROR("metric: the value belongs to another graph", g.metric("m", {}));
   EXPECT_ERROR("metric: 'loss' is the loss's own name", g.metric("loss", loss));
+  EXPECT_ERROR("metric: 'val_loss' begins as the validation's metrics do, with val_", g.metric("val_loss", loss));
   g.metric("twice", loss);
   EXPECT_ERROR("metric: 'twice' is there already", g.metric("twice", loss));
   EXPECT_ERROR("metric: 'm' must be real; to_real() makes it so", g.metric("m", integers));

@@ -133,7 +133,8 @@ std::vector<std::vector<float>> Programs::run(const std::string& name, const Cal
     }
   }
   if (loaded_) {
-    if (program.prepare != nullptr) program.prepare(nullptr, arena->data(), state_.data(), &data.scalars);
+    const kiln_scalars none = {};  // as the runtime has it
+    if (program.prepare != nullptr) program.prepare(nullptr, arena->data(), state_.data(), &none);
     program.step(nullptr, arena->data(), state_.data(), &data.scalars);
   } else {
     interpret(program_named(model_, name), arena->data(), state_.data(), data.scalars);

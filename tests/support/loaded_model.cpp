@@ -75,7 +75,8 @@ void AlignedBytes::Release::operator()(uint8_t* data) const { release(nullptr, d
 
 void run_step(const kiln_model& model, const std::string& name, StepData& data, void* context) {
   const kiln_program& program = *program_of(model, name);
-  if (program.prepare != nullptr) program.prepare(context, data.arena.data(), data.state.data(), &data.scalars);
+  const kiln_scalars none = {};  // as the runtime has it
+  if (program.prepare != nullptr) program.prepare(context, data.arena.data(), data.state.data(), &none);
   program.step(context, data.arena.data(), data.state.data(), &data.scalars);
 }
 
