@@ -50,14 +50,16 @@ function(kiln_add_graph name file)
     return()
   endif()
 
-  add_executable(${name}_compile $<TARGET_OBJECTS:${name}_graph>)
-  set_target_properties(${name}_compile PROPERTIES LINKER_LANGUAGE CXX)
-  target_link_libraries(${name}_compile PRIVATE Kiln::compile_main)
-
   # What --autotune wrote beside the graph, or a person.
-  get_filename_component(base ${file} NAME_WE)
+  get_filename_component(base ${file} NAME_WLE)
   get_filename_component(folder ${file} DIRECTORY)
-  file(GLOB schedule CONFIGURE_DEPENDS ${folder}/${base}.schedule)
+  set(KILN_SCHEDULE_FILE ${folder}/${base}.schedule)
+  file(GLOB schedule CONFIGURE_DEPENDS ${KILN_SCHEDULE_FILE})
+  set(graph_schedule ${CMAKE_CURRENT_BINARY_DIR}/${name}_graph_schedule.cpp)
+  configure_file(${KILN_CMAKE_DIR}/graph_schedule.cpp.in ${graph_schedule} @ONLY)
+
+  add_executable(${name}_compile $<TARGET_OBJECTS:${name}_graph> ${graph_schedule})
+  target_link_libraries(${name}_compile PRIVATE Kiln::compile_main)
 
   set(object ${output}/${name}.o)
   add_custom_command(

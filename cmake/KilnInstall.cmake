@@ -26,6 +26,6 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/KilnConfig.cmake.in ${
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/KilnConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/KilnConfig.cmake ${CMAKE_BINARY_DIR}/KilnConfigVersion.cmake
               ${PROJECT_SOURCE_DIR}/cmake/KilnDependencies.cmake ${PROJECT_SOURCE_DIR}/cmake/KilnGraph.cmake
-              ${PROJECT_SOURCE_DIR}/cmake/linked_model.cpp.in ${PROJECT_SOURCE_DIR}/cmake/compile_graph.sh
-              ${PROJECT_SOURCE_DIR}/cmake/shared.map
+              ${PROJECT_SOURCE_DIR}/cmake/linked_model.cpp.in ${PROJECT_SOURCE_DIR}/cmake/graph_schedule.cpp.in
+              ${PROJECT_SOURCE_DIR}/cmake/compile_graph.sh ${PROJECT_SOURCE_DIR}/cmake/shared.map
         DESTINATION ${package_dir})

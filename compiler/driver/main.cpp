@@ -29,6 +29,7 @@
 #include "tune/tuner.h"
 
 kiln::Graph kiln_graph();
+extern "C" const char* kiln_schedule_file();  // of this graph, an absolute path
 
 namespace {
 
@@ -52,9 +53,14 @@ CompileOptions compile_options(const Options& options, const std::string& target
       .target = target, .threads = options.threads, .cache = {folder, compiler_version() + ", " + KILN_COMPILER_ID}};
 }
 
+/// Where a file is written, next to its destination, until it is whole.
+std::filesystem::path temporary_of(const std::filesystem::path& path) {
+  return path.string() + ".tmp" + std::to_string(getpid());
+}
+
 /// Writes next to the destination, then renames: a failed build leaves the old file.
 void write_file(const std::filesystem::path& path, const std::string& contents) {
-  const std::filesystem::path temporary = path.string() + ".tmp" + std::to_string(getpid());
+  const std::filesystem::path temporary = temporary_of(path);
   std::ofstream file(temporary, std::ios::binary);
   file << contents;
   file.close();
@@ -68,6 +74,13 @@ void write_file(const std::filesystem::path& path, const std::string& contents) 
     std::filesystem::remove(temporary);
     throw std::runtime_error("cannot write " + path.string() + ": " + error.message());
   }
+}
+
+void require_writable(const std::filesystem::path& path) {
+  const bool opens = std::ofstream(temporary_of(path)).is_open();
+  std::error_code error;
+  std::filesystem::remove(temporary_of(path), error);
+  if (!opens || std::filesystem::is_directory(path)) throw std::runtime_error("cannot write " + path.string());
 }
 
 std::string read_file(const std::string& path) {
@@ -133,14 +146,16 @@ Graph graph_of(const Options& options) {
 }
 
 /// Beside the graph's own file, where it can be kept with it: graphs/digits.schedule.
-std::string schedule_path(const Options& options, const Graph& graph) {
+std::string schedule_path(const Options& options) {
   if (!options.schedule_file.empty()) return options.schedule_file == "none" ? "" : options.schedule_file;
-  return std::filesystem::path(graph.nodes.front().location.file).replace_extension(".schedule").string();
+  const std::string path = kiln_schedule_file();
+  const std::string from_here = std::filesystem::path(path).lexically_proximate(std::filesystem::current_path());
+  return from_here.starts_with("..") ? path : from_here;
 }
 
 /// The model for each target, with the schedules that were asked for; the most capable target first.
 std::vector<Model> variants_of(const Options& options, const Model& model) {
-  const std::string path = schedule_path(options, model.graph);
+  const std::string path = schedule_path(options);
   std::vector<ScheduleRequest> requests;
   // One that is named must be there, unless it is about to be written.
   const bool expected = !options.schedule_file.empty() && options.autotune_seconds == 0;
@@ -155,8 +170,9 @@ std::vector<Model> variants_of(const Options& options, const Model& model) {
 }
 
 int autotune(const Options& options, const Model& model) {
-  const std::string path = schedule_path(options, model.graph);
+  const std::string path = schedule_path(options);
   if (path.empty()) throw UserError("--autotune has nowhere to write: --schedule-file is none");
+  require_writable(path);  // before the search, not after it
   const Interrupt interrupt;
   TuneOptions tune;
   tune.seconds = options.autotune_seconds;
@@ -217,19 +233,17 @@ int compile(const Options& options) {
   write_file(folder / (model.name + ".o"), object.bytes);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (options.json) {
-    std::cout << nlohmann::json{{"graph", model.name},
-                                {"fingerprint", model.fingerprint},
-                                {"precision", to_string(model.graph.precision)},
-                                {"kernels", object.kernels},
-                                {"cached_kernels", object.cached_kernels},
-                                {"checked_kernels", check.kernels},
-                                {"unchecked_targets", check.unchecked},
-                                {"state_bytes", model.state.bytes},
-                                {"object", (folder / (model.name + ".o")).string()},
-                                {"object_bytes", object.bytes.size()},
-                                {"seconds", seconds}}
-                     .dump()
-              << '\n';
+    print_json(std::cout, nlohmann::json{{"graph", model.name},
+                                         {"fingerprint", model.fingerprint},
+                                         {"precision", to_string(model.graph.precision)},
+                                         {"kernels", object.kernels},
+                                         {"cached_kernels", object.cached_kernels},
+                                         {"checked_kernels", check.kernels},
+                                         {"unchecked_targets", check.unchecked},
+                                         {"state_bytes", model.state.bytes},
+                                         {"object", (folder / (model.name + ".o")).string()},
+                                         {"object_bytes", object.bytes.size()},
+                                         {"seconds", seconds}});
   } else if (!options.quiet) {
     std::cout << fmt::format(
         "{}: {} programs, {} kernels ({} from the cache), {} bytes of state -> {} ({} bytes) in {:.1f} s\n", model.name,
@@ -261,14 +275,16 @@ int main(int argc, char** argv) {
   app.add_option("--cache", options.cache,
                  "Folder that keeps compiled kernels for the next time, or none (default: $KILN_CACHE, else "
                  "$XDG_CACHE_HOME/kiln, else ~/.cache/kiln)");
-  app.add_option("--dump", options.dump,
-                 "Print a stage instead of compiling: graph, gradient, program, recipes, stmt, llvm, asm, dot, "
-                 "gradient-dot, operators")
-      ->check(CLI::IsMember(
-          {"graph", "gradient", "program", "recipes", "stmt", "llvm", "asm", "dot", "gradient-dot", "operators"}));
+  CLI::Option* const dump =
+      app.add_option("--dump", options.dump,
+                     "Print a stage instead of compiling: graph, gradient, program, recipes, stmt, llvm, asm, dot, "
+                     "gradient-dot, operators")
+          ->check(CLI::IsMember(
+              {"graph", "gradient", "program", "recipes", "stmt", "llvm", "asm", "dot", "gradient-dot", "operators"}));
   app.add_option("--kernel", options.kernel,
-                 "With --dump recipes or stmt: only this kernel, such as conv2d_1.weight_gradient");
-  app.add_option(
+                 "With --dump recipes or stmt: only this kernel, such as conv2d_1.weight_gradient")
+      ->needs(dump);
+  CLI::Option* const explain = app.add_option(
       "--explain", options.explain,
       "Print one page on a kernel, such as conv2d_1.forward or predict/dense.forward: its lines in the graph "
       "file, what it computes and why there, buffers, loops, schedule, predicted and measured time");
@@ -276,16 +292,24 @@ int main(int argc, char** argv) {
                  "Set knobs of a kernel's schedule: conv2d_1.forward:recipe=winograd,tile=6 (may be repeated)");
   app.add_option("--schedule-file", options.schedule_file,
                  "File of such settings, one kernel a line, or none (default: <graph file>.schedule where it exists)");
-  app.add_flag("--list-schedules", options.list_schedules,
-               "Print every kernel with its recipe, its knobs, their values and what else is legal");
-  app.add_option("--autotune", options.autotune_seconds,
-                 "Search the knobs on this machine for so many seconds (Ctrl-C ends it early), and write what is "
-                 "faster to the schedule file, for later builds to use")
-      ->check(CLI::PositiveNumber);
+  CLI::Option* const list =
+      app.add_flag("--list-schedules", options.list_schedules,
+                   "Print every kernel with its recipe, its knobs, their values and what else is legal");
+  CLI::Option* const autotune =
+      app.add_option("--autotune", options.autotune_seconds,
+                     "Search the knobs on this machine for so many seconds (Ctrl-C ends it early), and write what is "
+                     "faster to the schedule file, for later builds to use")
+          ->check(number_from(0.001, 1e9));
   app.add_option("--seed", options.seed, "Accepted like the trainer's; compiling draws no random numbers")
       ->check(number_from(0, 2'147'483'647));
   app.add_flag("--quiet", options.quiet, "Print errors only, not even with --json");
-  app.add_flag("--json", options.json, "Print one JSON object when done");
+  CLI::Option* const json = app.add_flag("--json", options.json, "Print one JSON object when done");
+  for (CLI::Option* command : {dump, explain, list, autotune}) {
+    for (CLI::Option* other : {dump, explain, list, autotune}) {
+      if (other != command) command->excludes(other);
+    }
+    if (command != autotune) command->excludes(json);  // they print text
+  }
   add_config_file(app);
   app.set_version_flag("--version", compiler_version());
   app.footer("Examples:\n  " + program + " --out generated/digits\n  " + program + " --dump program | less\n  " +
@@ -298,6 +322,8 @@ int main(int argc, char** argv) {
       std::cout << *text;
       return 0;
     }
+    if (!options.kernel.empty() && options.dump != "recipes" && options.dump != "stmt")
+      throw UsageError("--kernel is about --dump recipes and --dump stmt; see --help");
     if (options.quiet) options.json = false;
     try {
       return compile(options);

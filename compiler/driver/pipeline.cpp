@@ -119,6 +119,10 @@ Model build_model(const Graph& graph, const Passes& passes) {
   if (graph.outputs.empty())
     throw UserError(graph.loss || graph.nodes.empty() ? graph.train_location : graph.nodes.back().location, graph.name,
                     "the graph has no output(); name what it predicts");
+  if (!graph.loss && !graph.metrics.empty())
+    throw UserError(
+        graph.node(graph.metrics.front().node).location, "metric",
+        fmt::format("'{}' is reported by training, and the graph has no train()", graph.metrics.front().name));
   verify(graph);
   check_outputs(graph);
   Model model;

@@ -1,6 +1,7 @@
 #include "driver/summary.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "ops/parameter.h"
 #include "passes/cost.h"
@@ -65,13 +66,14 @@ std::vector<LayerRow> layer_rows(const Graph& graph) {
     for (NodeId input : graph.node(id).inputs) live[input] = true;
   }
   std::vector<LayerRow> rows;
+  std::set<NodeId> counted;  // a parameter that several layers read counts in the first
   for (const Node& node : graph.nodes) {
     if (!live[node.id] || node.op == &parameter_operator || (node.op->layer == nullptr && node.inputs.empty()))
       continue;
     LayerRow row{node.layer, node.op->layer != nullptr ? node.op->layer : node.op->name, node.type.shape};
     for (NodeId input : node.inputs) {
       const Node& parameter = graph.node(input);
-      if (parameter.op != &parameter_operator) continue;
+      if (parameter.op != &parameter_operator || !counted.insert(input).second) continue;
       row.parameters += element_count(parameter.type.shape);
       if (std::get<bool>(parameter.attributes.at("trainable"))) row.trainable += element_count(parameter.type.shape);
     }

@@ -14,32 +14,23 @@
 namespace kiln {
 namespace {
 
-// The range of the trainer's --learning-rate.
-constexpr double kLeastRate = 1e-30, kGreatestRate = 1e30;
-
-/// The parts that all optimizers have: name, learning rate and gradient clipping.
+/// The parts that all optimizers have: name, learning rate and gradient clipping, which Graph::train checks.
 template <class Options>
 Optimizer optimizer(const char* name, const Options& options, Attributes constants, Location location,
                     std::function<void(const OptimizerCall&)> update) {
   const auto require = [&](bool holds, const std::string& option, double value, const char* expected) {
     if (!holds) throw UserError(location, name, fmt::format("{} must be {}, got {}", option, expected, value));
   };
-  require(options.learning_rate >= kLeastRate && options.learning_rate <= kGreatestRate, "learning_rate",
-          options.learning_rate, "from 1e-30 to 1e30");
   for (const auto& [option, constant] : constants) {
     const double* const value = std::get_if<double>(&constant);
     if (value == nullptr) continue;
     if (option == "epsilon" || option == "weight_decay")
-      require(*value >= 0 && *value <= kGreatestRate, option, *value, "from 0 to 1e30");
+      require(*value >= 0 && *value <= 1e30, option, *value, "from 0 to 1e30");
     else if (option == "rho" || option == "momentum")
       require(*value >= 0 && *value <= 1, option, *value, "in [0, 1]");
     else  // the correction of the first step divides by 1 - beta, in f32
       require(*value >= 0 && *value <= 1 - 1e-6, option, *value, "from 0 to 1 - 1e-6");
   }
-  for (const auto& [option, value] : {std::pair{"clip_value", options.clip_value},
-                                      {"clip_norm", options.clip_norm},
-                                      {"global_clip_norm", options.global_clip_norm}})
-    require(value >= 0 && value <= kGreatestRate, option, value, "from 0, which is none, to 1e30");
   return {.name = name,
           .learning_rate = options.learning_rate,
           .update = std::move(update),

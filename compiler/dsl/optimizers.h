@@ -4,8 +4,8 @@
 
 namespace kiln {
 
-// Each refuses, at the line of its call, a learning rate that is not positive, momenta and decays outside [0, 1], betas
-// of 1, and negative or infinite values of the others.
+// Each refuses, at the line of its call, momenta and decays outside [0, 1], betas of 1, and negative or infinite values
+// of the others; learning rate and clipping are checked by Graph::train.
 
 struct RmspropOptions {
   double learning_rate = 1e-3, rho = 0.9, momentum = 0, epsilon = 1e-7;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ir/name.h"
 #include "ops/constant.h"
 #include "ops/input.h"
 #include "ops/one_hot.h"
@@ -64,6 +65,10 @@ Initializer lecun_normal(int64_t fan_in) {
 
 Tensor OptimizerCall::state(const std::string& state_name) const {
   return graph.parameter(name + "/" + state_name, weight.shape(), zeros(), false, graph.train_location);
+}
+
+Graph::Graph(std::string graph_name, Location location) : name(std::move(graph_name)) {
+  check_graph_name(name, location);
 }
 
 Tensor Graph::append(const Operator& op, const std::vector<Tensor>& inputs, Attributes attributes, Location location) {
@@ -134,6 +139,7 @@ Tensor Graph::label(const std::string& label_name, int64_t classes, Location loc
 }
 
 void Graph::output(const std::string& output_name, Tensor value, Location location) {
+  check_name(output_name, "output", location);
   if (!value || &value.graph() != this) throw UserError(location, "output", "the value belongs to another graph");
   if (value.node().type.element != ElementType::real)
     throw UserError(location, "output", fmt::format("'{}' must be real; to_real() makes it so", output_name));
@@ -145,6 +151,7 @@ void Graph::output(const std::string& output_name, Tensor value, Location locati
 }
 
 void Graph::metric(const std::string& metric_name, Tensor value, Location location) {
+  check_name(metric_name, "metric", location);
   if (!value || &value.graph() != this) throw UserError(location, "metric", "the value belongs to another graph");
   if (value.node().type.element != ElementType::real)
     throw UserError(location, "metric", fmt::format("'{}' must be real; to_real() makes it so", metric_name));
@@ -152,7 +159,11 @@ void Graph::metric(const std::string& metric_name, Tensor value, Location locati
     throw UserError(location, "metric",
                     fmt::format("'{}' must be a scalar, got {}", metric_name, to_string(value.shape())));
   }
-  if (metric_name == "loss") throw UserError(location, "metric", "'loss' is the loss's own name");
+  // Columns of metrics.csv.
+  for (const char* taken : {"loss", "epoch", "seconds", "learning_rate"}) {
+    if (metric_name == taken)
+      throw UserError(location, "metric", fmt::format("'{}' is reported already, under that name", metric_name));
+  }
   if (metric_name.starts_with("val_"))
     throw UserError(location, "metric",
                     fmt::format("'{}' begins as the validation's metrics do, with val_", metric_name));
@@ -169,6 +180,21 @@ void Graph::train(TrainingOptions options, Location location) {
   if (loss) fail("a graph is trained on one loss; add the losses up");
   if (!options.loss.shape().empty()) fail("the loss must be a scalar, got " + to_string(options.loss.shape()));
   if (!options.optimizer.update) fail("an optimizer is missing: .optimizer = rmsprop()");
+  const Optimizer& rule = options.optimizer;
+  // The range of the trainer's --learning-rate.
+  if (!(rule.learning_rate >= 1e-30 && rule.learning_rate <= 1e30))
+    fail(fmt::format("{}'s learning_rate must be from 1e-30 to 1e30, got {}", rule.name, rule.learning_rate));
+  int clips = 0;
+  for (const auto& [option, value] : {std::pair{"clip_value", rule.clip_value},
+                                      {"clip_norm", rule.clip_norm},
+                                      {"global_clip_norm", rule.global_clip_norm}}) {
+    if (!(value >= 0 && value <= 1e30))
+      fail(fmt::format("{}'s {} must be from 0, which is none, to 1e30, got {}", rule.name, option, value));
+    clips += value > 0;
+  }
+  if (clips > 1)
+    fail(fmt::format("{}'s gradients are clipped in one way at most: clip_value, clip_norm or global_clip_norm",
+                     rule.name));
   if (options.batch < 1) fail(fmt::format("the batch must be positive, got {}", options.batch));
   // As the trainer's flags have it.
   if (options.epochs < 1 || options.epochs > 1'000'000)
@@ -191,8 +217,17 @@ Tensor Graph::parameter(const std::string& parameter_name, Shape shape, Initiali
 }
 
 void Graph::update(Tensor parameter, Tensor value) {
-  if (parameter.shape() != value.shape()) {
-    throw InternalError(fmt::format("update of {} with {}", to_string(parameter.shape()), to_string(value.shape())));
+  const auto fail = [&](const std::string& message) {
+    throw UserError(scope ? scope->location : parameter.node().location, "update", message);
+  };
+  if (parameter.node().op != &parameter_operator) fail("what is updated must be a parameter");
+  const std::string parameter_name = std::get<std::string>(parameter.node().attributes.at("name"));
+  if (&parameter.graph() != this || &value.graph() != this || value.node().type.element != ElementType::real ||
+      value.shape() != parameter.shape())
+    fail(fmt::format("'{}' takes a real value of {} from its own graph, got {}", parameter_name,
+                     to_string(parameter.shape()), to_string(value.shape())));
+  for (const Update& other : updates) {
+    if (other.parameter == parameter.id()) fail(fmt::format("'{}' is updated already", parameter_name));
   }
   updates.push_back({parameter.id(), value.id()});
 }

@@ -96,7 +96,8 @@ struct Optimizer {
   std::string name;
   double learning_rate = 1e-3;  // default of the trainer's --learning-rate
   std::function<void(const OptimizerCall&)> update;
-  double clip_value = 0, clip_norm = 0, global_clip_norm = 0;  // 0: off; Keras's clipvalue, clipnorm, global_clipnorm
+  // Keras's clipvalue, clipnorm and global_clipnorm, at most one of them; 0: off.
+  double clip_value = 0, clip_norm = 0, global_clip_norm = 0;
   Attributes constants = {};  // of its rule, by Keras's names: for who writes the optimizer down elsewhere
 };
 
@@ -117,7 +118,8 @@ struct TrainingOptions {
 /// A static computation graph: values only, nothing is executed. Passes take one and return another.
 class Graph {
  public:
-  Graph(std::string name = "graph") : name(std::move(name)) {}
+  /// The name, an identifier, is that of the files and symbols that are made of it.
+  Graph(std::string name = "graph", Location location = Location::here());
 
   // --- what a graph file calls ---
 
@@ -139,6 +141,7 @@ class Graph {
   // --- what operators call ---
 
   Tensor append(const Operator& op, const std::vector<Tensor>& inputs, Attributes attributes, Location location);
+  /// The parameter holds the value, of its shape, after the step. At most once for each.
   void update(Tensor parameter, Tensor value);
   /// A number that the runtime passes to each step: "learning_rate" (real), "step", "seed", "count" (int32).
   Tensor scalar(const std::string& name, Location location = Location::here());

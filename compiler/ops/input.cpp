@@ -1,5 +1,7 @@
 #include "ops/input.h"
 
+#include "ir/name.h"
+
 namespace kiln {
 namespace {
 
@@ -20,6 +22,7 @@ const Operator input_operator = {
 };
 
 Tensor input(Graph& graph, const std::string& name, Type type, Location location) {
+  check_name(name, "input", location);
   for (const Node& node : graph.nodes) {
     if (node.op == &input_operator && std::get<std::string>(node.attributes.at("name")) == name)
       throw UserError(location, "input", fmt::format("'{}' is there already", name));

@@ -1,5 +1,7 @@
 #include "ops/parameter.h"
 
+#include "ir/name.h"
+
 namespace kiln {
 namespace {
 
@@ -17,6 +19,7 @@ const Operator parameter_operator = {
 
 Tensor parameter(Graph& graph, const std::string& name, Shape shape, Initializer initializer, bool trainable,
                  Location location) {
+  check_name(name, "parameter", location);
   for (const Node& node : graph.nodes) {
     if (node.op == &parameter_operator && std::get<std::string>(node.attributes.at("name")) == name)
       throw UserError(location, "parameter", fmt::format("'{}' is there already", name));

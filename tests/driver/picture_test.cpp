@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 
 #include "driver/pipeline.h"
+#include "driver/summary.h"
 #include "dsl/graph.h"
 
 namespace kiln {
@@ -46,6 +48,19 @@ TEST(Picture, OfTheGradientHasItsStagesInColoursAndUpdatesAsDashes) {
   EXPECT_NE(dot.find("label=\"dense/kernel\\n1500x8\""), std::string::npos) << dot;
   for (const char* colour : {"#e3f0fb", "#fde8e8", "#e5f5e5", "#fff1dc"}) EXPECT_GT(count(dot, colour), 0U) << colour;
   EXPECT_EQ(count(dot, "[style=dashed"), 4U);  // two weights and two biases
+}
+
+TEST(Summary, AWeightThatTwoLayersReadCountsOnce) {
+  Graph g{"tied"};
+  const Tensor weight = g.parameter("weight", {5}, ones(), true), x = g.input("x", {5});
+  g.output("y", relu(x * weight) * weight + g.parameter("still", {5}, zeros(), false));
+  const std::vector<LayerRow> rows = layer_rows(g);
+  std::map<std::string, int64_t> parameters;
+  for (const LayerRow& row : rows) parameters[row.name] = row.parameters;
+  EXPECT_EQ(parameters, (std::map<std::string, int64_t>{
+                            {"input", 0}, {"multiply", 5}, {"relu", 0}, {"multiply_1", 0}, {"add", 5}}));
+  const std::string table = summary_table(g);
+  EXPECT_NE(table.find(" Total params: 10 (40.00 B)\n Trainable params: 5 (20.00 B)\n"), std::string::npos) << table;
 }
 
 class Rendering : public testing::Test {

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <limits>
 
+#include "autodiff/gradient.h"
 #include "dsl/graph.h"
 #include "ops/input.h"
 #include "ops/parameter.h"
@@ -167,20 +168,24 @@ TEST_F(Errors, NormalisationAndDropout) {
 }
 
 TEST_F(Errors, Optimizers) {
-  EXPECT_ERROR("sgd: learning_rate must be from 1e-30 to 1e30, got 0", sgd({.learning_rate = 0}));
-  EXPECT_ERROR("adam: learning_rate must be from 1e-30 to 1e30, got -0.1", adam({.learning_rate = -0.1}));
-  EXPECT_ERROR("rmsprop: learning_rate must be from 1e-30 to 1e30, got nan", rmsprop({.learning_rate = kNan}));
   EXPECT_ERROR("rmsprop: rho must be in [0, 1], got 9", rmsprop({.rho = 9}));
   EXPECT_ERROR("rmsprop: epsilon must be from 0 to 1e30, got -1e-07", rmsprop({.epsilon = -1e-7}));
   EXPECT_ERROR("sgd: momentum must be in [0, 1], got -0.9", sgd({.momentum = -0.9}));
   EXPECT_ERROR("adam: beta_1 must be from 0 to 1 - 1e-6, got 1", adam({.beta_1 = 1}));
   EXPECT_ERROR("adam: beta_2 must be from 0 to 1 - 1e-6, got nan", adam({.beta_2 = kNan}));
   EXPECT_ERROR("adam: weight_decay must be from 0 to 1e30, got -0.01", adam({.weight_decay = -0.01}));
-  EXPECT_ERROR("sgd: clip_value must be from 0, which is none, to 1e30, got -1", sgd({.clip_value = -1}));
-  EXPECT_ERROR("adam: clip_norm must be from 0, which is none, to 1e30, got inf", adam({.clip_norm = kInfinity}));
-  EXPECT_ERROR("rmsprop: global_clip_norm must be from 0, which is none, to 1e30, got -2", rmsprop({.global_clip_norm = -2}));
   EXPECT_NO_THROW(adam({.beta_1 = 0, .beta_2 = 0}));
   EXPECT_NO_THROW(sgd({.momentum = 1}));
+  const Tensor loss = mean_squared_error(row, row);
+  EXPECT_ERROR("train: sgd's learning_rate must be from 1e-30 to 1e30, got 0", g.train({.loss = loss, .optimizer = sgd({.learning_rate = 0})}));
+  EXPECT_ERROR("train: adam's learning_rate must be from 1e-30 to 1e30, got -0.1", g.train({.loss = loss, .optimizer = adam({.learning_rate = -0.1})}));
+  EXPECT_ERROR("train: rmsprop's learning_rate must be from 1e-30 to 1e30, got nan", g.train({.loss = loss, .optimizer = rmsprop({.learning_rate = kNan})}));
+  EXPECT_ERROR("train: sgd's clip_value must be from 0, which is none, to 1e30, got -1", g.train({.loss = loss, .optimizer = sgd({.clip_value = -1})}));
+  EXPECT_ERROR("train: adam's clip_norm must be from 0, which is none, to 1e30, got inf", g.train({.loss = loss, .optimizer = adam({.clip_norm = kInfinity})}));
+  EXPECT_ERROR("train: rmsprop's global_clip_norm must be from 0, which is none, to 1e30, got -2", g.train({.loss = loss, .optimizer = rmsprop({.global_clip_norm = -2})}));
+  EXPECT_ERROR("train: sgd's gradients are clipped in one way at most: clip_value, clip_norm or global_clip_norm", g.train({.loss = loss, .optimizer = sgd({.clip_value = 1, .global_clip_norm = 1})}));
+  const Optimizer own = {.name = "own", .learning_rate = 0, .update = [](const OptimizerCall&) {}};
+  EXPECT_ERROR("train: own's learning_rate must be from 1e-30 to 1e30, got 0", g.train({.loss = loss, .optimizer = own}));
 }
 
 TEST_F(Errors, NumbersThatKernelsCannotHold) {
@@ -231,7 +236,9 @@ TEST_F(Errors, GraphCalls) {
   EXPECT_ERROR("metric: 'm' must be a scalar, got N", g.metric("m", to_real(integers)));
   EXPECT_ERROR("metric: the value belongs to another graph", g.metric("m", foreign));
   EXPECT_ERROR("metric: the value belongs to another graph", g.metric("m", {}));
-  EXPECT_ERROR("metric: 'loss' is the loss's own name", g.metric("loss", loss));
+  EXPECT_ERROR("metric: 'loss' is reported already, under that name", g.metric("loss", loss));
+  EXPECT_ERROR("metric: 'epoch' is reported already, under that name", g.metric("epoch", loss));
+  EXPECT_ERROR("metric: 'learning_rate' is reported already, under that name", g.metric("learning_rate", loss));
   EXPECT_ERROR("metric: 'val_loss' begins as the validation's metrics do, with val_", g.metric("val_loss", loss));
   g.metric("twice", loss);
   EXPECT_ERROR("metric: 'twice' is there already", g.metric("twice", loss));
@@ -250,12 +257,51 @@ TEST_F(Errors, GraphCalls) {
   EXPECT_ERROR("train: the validation split must be from 0 to 0.99, got 1", g.train({.loss = loss, .optimizer = sgd(), .validation_split = 1}));
 }
 
-// clang-format on
-
-TEST_F(Errors, AnUpdateOfAnotherShapeIsTheCompilersOwn) {
-  const Tensor weight = parameter(g, "weight", {7}, zeros(), true, Location::here());
-  EXPECT_THROW(g.update(weight, row), InternalError);
+TEST_F(Errors, Names) {
+  EXPECT_ERROR("Graph: the name becomes part of files and C symbols; use letters, digits and _, no digit first", Graph("../up"));
+  EXPECT_ERROR("Graph: the name becomes part of files and C symbols; use letters, digits and _, no digit first", Graph("2nd"));
+  EXPECT_ERROR("Graph: the name becomes part of files and C symbols; use letters, digits and _, no digit first", Graph(""));
+  EXPECT_NO_THROW(Graph("_net_2"));
+  const char* const message = ": a name is printable ASCII without quotes, backslashes and commas";
+  EXPECT_ERROR(std::string("input") + message, g.input("a \"b\"", {3}));
+  EXPECT_ERROR(std::string("input") + message, g.label("a\nb", 3));
+  EXPECT_ERROR(std::string("parameter") + message, g.parameter("a\\b", {3}, zeros(), true));
+  EXPECT_ERROR(std::string("output") + message, g.output("caf\xe9", row));
+  EXPECT_ERROR(std::string("metric") + message, g.metric("a,b", mean_squared_error(row, row)));
+  EXPECT_ERROR("output: the name is empty", g.output("", row));
+  EXPECT_NO_THROW(g.output("top-5 of (a/b)", row));
 }
+
+// A rule has no place of its own; the scope that it runs in has.
+TEST_F(Errors, Updates) {
+  const Tensor weight = g.parameter("weight", {7}, zeros(), true);
+  EXPECT_ERROR("update: what is updated must be a parameter", LayerScope scope(g, "rule", Location::here()); g.update(row, row));
+  EXPECT_ERROR("update: 'weight' takes a real value of 7 from its own graph, got Nx7", LayerScope scope(g, "rule", Location::here()); g.update(weight, row));
+  g.update(weight, weight + 1.0);
+  EXPECT_ERROR("update: 'weight' is updated already", LayerScope scope(g, "rule", Location::here()); g.update(weight, weight + 2.0));
+}
+
+Contraction product(std::vector<int64_t> extents, int64_t rank, std::vector<AffineIndex> left, std::vector<AffineIndex> right) {
+  return {.loops = std::vector<std::string>(extents.size(), "loop"), .extents = extents, .output_rank = rank, .left = left, .right = right};
+}
+
+TEST_F(Errors, Contraction) {
+  const Tensor weight = g.parameter("weight", {7, 7}, zeros(), true), vector = g.parameter("vector", {7}, zeros(), true);
+  // The last batch has rows without data: what they hold is nothing that a Gram matrix may add.
+  EXPECT_ERROR("contraction: a sum over the batch would count rows without data; reduce_sum() leaves them out", contraction(row, row, product({7, 7, kBatch}, 2, {{{0, 0, 1}}, {{1, 0, 0}}}, {{{0, 0, 1}}, {{0, 1, 0}}})));
+  EXPECT_ERROR("contraction: the extent of loop 'loop' must be positive, got 0", contraction(weight, weight, product({7, 0}, 1, {{{1, 0}}, {{0, 1}}}, {{{1, 0}}, {{0, 1}}})));
+  EXPECT_ERROR("contraction: dimension 0 of the left operand: the batch is read by its own loop alone, and by no other", contraction(row, weight, product({7, 7}, 1, {{{1, 0}}, {{0, 1}}}, {{{1, 0}}, {{0, 1}}})));
+  EXPECT_ERROR("contraction: dimension 0 of the left operand: the batch is read by its own loop alone, and by no other", contraction(row, weight, product({kBatch, 7}, 1, {{{1, 0}, 1}, {{0, 1}}}, {{{0, 0}}, {{0, 1}}})));
+  EXPECT_ERROR("contraction: dimension 1 of the right operand: the batch is read by its own loop alone, and by no other", contraction(row, weight, product({kBatch, 7}, 1, {{{1, 0}}, {{0, 1}}}, {{{0, 1}}, {{1, 0}}})));
+  EXPECT_ERROR("contraction: dimension 0 of the right operand: positions beyond 32 bits", contraction(weight, weight, product({7, 7}, 1, {{{1, 0}}, {{0, 1}}}, {{{int64_t{1} << 30, 0}}, {{0, 1}}})));
+  // What is read so has a value, and a gradient that is no contraction.
+  const auto gradient = [&](Tensor value) { gradients(g, reshape(reduce_sum(value, {.axes = {0}}), {}), {vector, weight}); };
+  EXPECT_ERROR("contraction: this one has no gradient that is a contraction: two dimensions of an operand follow one loop", gradient(contraction(weight, vector, product({7}, 1, {{{1}}, {{1}}}, {{{1}}}))));
+  g.scope.reset();  // that of the gradient, which the error left open
+  EXPECT_ERROR("contraction: this one has no gradient that is a contraction: an operand's dimension depends on no loop", gradient(contraction(weight, vector, product({7}, 1, {{{1}}, {{0}, 3}}, {{{1}}}))));
+}
+
+// clang-format on
 
 TEST_F(Errors, ReadAsThisInWhole) {
   const Location place = {"graphs/nowhere.cpp", 31};  // no such file: nothing to quote

@@ -71,6 +71,18 @@ TEST_F(Compile, MistakesInTheCommandAreOneLine) {
   refused("--schedule-file missing.schedule", 2, "missing.schedule: cannot be read");
   refused("--precision f16", 2, "mlp_compile: error: --precision: f16 not in {f32,mixed}; see --help");
   refused("--no-such-flag", 2, "mlp_compile: error: unknown argument --no-such-flag; see --help");
+  refused("--autotune nan", 2,
+          "mlp_compile: error: --autotune: 'nan' is not a number from 0.001 to 1000000000; see --help");
+  refused("--kernel dense.forward", 2, "mlp_compile: error: --kernel requires --dump; see --help");
+  refused("--dump graph --kernel dense.forward", 2,
+          "mlp_compile: error: --kernel is about --dump recipes and --dump stmt; see --help");
+  refused("--dump graph --list-schedules", 2, "mlp_compile: error: --dump excludes --list-schedules; see --help");
+  refused("--explain dense.forward --autotune 1", 2, "mlp_compile: error: --explain excludes --autotune; see --help");
+  refused("--json --dump graph", 2, "mlp_compile: error: --dump excludes --json; see --help");
+  fs::create_directories(path("folder.schedule"));
+  refused("--autotune 600 --schedule-file folder.schedule", 1, "mlp_compile: error: cannot write folder.schedule");
+  refused("--autotune 600 --schedule-file nowhere/own.schedule", 1,
+          "mlp_compile: error: cannot write nowhere/own.schedule");
 }
 
 TEST_F(Compile, APlaceThatCannotBeWrittenIsOneLineAndLeavesNothing) {

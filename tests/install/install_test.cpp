@@ -22,6 +22,7 @@ class InstalledTree : public testing::Test {
     // The project is copied: nothing may be found by its place in Kiln's own tree.
     fs::copy(fs::path(KILN_SOURCE_DIR) / "tests/install/outside", at("outside"), fs::copy_options::recursive);
     fs::copy_file(KILN_SOURCE_DIR "/tests/fixtures/onnx/torch_branches.onnx", at("outside/imported.onnx"));
+    std::ofstream(at("outside/imported.schedule")) << "train/conv2d.forward: tile=5\n";
     built_ = run(std::string(KILN_CMAKE) + " --install " KILN_BINARY_DIR " --prefix " + at("prefix")) == 0 &&
              run(std::string(KILN_CMAKE) + " -G Ninja -DCMAKE_MAKE_PROGRAM=" KILN_NINJA " -DCMAKE_BUILD_TYPE=Release" +
                  " -DCMAKE_PREFIX_PATH=" + at("prefix") + " -S " + at("outside") + " -B " + at("build")) == 0 &&
@@ -59,6 +60,13 @@ TEST_F(InstalledTree, AnOnnxModelIsAGraph) {
                 " --test " KILN_SOURCE_DIR "/tests/fixtures/onnx/rows.csv --probabilities out.csv"),
             0)
       << output();
+}
+
+// Beside the model, not beside the source that was made of it, and wherever the compiler is run.
+TEST_F(InstalledTree, AnOnnxModelsSchedulesAreBesideIt) {
+  ASSERT_EQ(run(at("build/imported_compile") + " --dump recipes --kernel conv2d.forward"), 0) << output();
+  EXPECT_NE(output().find("train conv2d.forward: recipe=rows"), std::string::npos) << output();
+  EXPECT_NE(output().find(",tile=5,"), std::string::npos) << output();
 }
 
 TEST_F(InstalledTree, TrainerAndPredictorNeedNeitherHalideNorLlvm) {

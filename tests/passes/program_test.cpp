@@ -199,6 +199,21 @@ TEST(Planning, AGraphWithoutAnythingToComputeIsRefused) {
   }
 }
 
+TEST(Planning, AMetricThatNothingReportsIsRefused) {
+  Graph g{"predictor"};
+  const Tensor y = relu(g.input("x", {3}));
+  g.output("y", y);
+  g.metric("error", mean_squared_error(y, y));
+  try {
+    build_model(g);
+    FAIL() << "no error";
+  } catch (const UserError& error) {
+    EXPECT_NE(std::string(error.what()).find("metric: 'error' is reported by training, and the graph has no train()"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(Planning, BuffersShareTheArena) {
   const Model model = build_model(small_network(rmsprop()));
   const Program& program = program_of(model, "train");
