@@ -116,6 +116,21 @@ Sample sample(Choices& choices) {
           .flat = !reads_input({width, size, stride, dilation, before, output})};
 }
 
+/// True where the loop that the index is solved for stays within its extent at every position of the operand: the
+/// gradient runs over the operand's positions, and nothing else would keep the others out.
+bool stays_within(const Contraction& forward, const AffineIndex& index, size_t loop, int64_t operand_extent) {
+  if (forward.extents[loop] == kBatch) return true;
+  for (size_t other = 0; other < index.coefficients.size(); ++other) {
+    if (other != loop && index.coefficients[other] != 0) return false;
+  }
+  const auto solved = [&](int64_t position) {
+    return static_cast<double>(index.divisor * position - index.offset) / static_cast<double>(index.coefficients[loop]);
+  };
+  // Between two whole numbers nothing is divisible.
+  const auto [low, high] = std::minmax({solved(0), solved(operand_extent - 1)});
+  return low > -1 && high < static_cast<double>(forward.extents[loop]);
+}
+
 }  // namespace
 
 Contraction gradient_contraction(const Contraction& forward, bool of_left, const Shape& operand, const Node& output) {
@@ -134,6 +149,10 @@ Contraction gradient_contraction(const Contraction& forward, bool of_left, const
     const std::optional<size_t> loop = solved_loop(index);
     if (!loop) fail("an operand's dimension depends on no loop");
     if (std::count(solved.begin(), solved.end(), *loop)) fail("two dimensions of an operand follow one loop");
+    // A cotangent outside of the output is zero; a summed loop has no such end.
+    if (*loop >= static_cast<size_t>(forward.output_rank) &&
+        !stays_within(forward, index, *loop, operand[solved.size()]))
+      fail("a summed loop does not cover its operand's dimension");
     solved.push_back(*loop);
   }
   std::vector<size_t> summed;

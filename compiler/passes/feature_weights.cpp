@@ -20,11 +20,18 @@ int64_t output_loop(const Contraction& c, const AffineIndex& index) {
   return last;
 }
 
-bool is_long_dot(const Contraction& c, const Shape& weights) {
-  return c.output_rank == 2 && weights.size() == 2 && weights[1] >= kLongDot && weights[1] % kDotLanes == 0;
-}
-
 }  // namespace
+
+bool is_long_dot(const Contraction& c, int weights, const Shape& left, const Shape& right) {
+  const std::vector<AffineIndex> row = {{{1, 0, 0}}, {{0, 0, 1}}}, unit = {{{0, 1, 0}}, {{0, 0, 1}}};
+  const auto whole = [&](int side, const Shape& shape) {
+    const size_t first = side == weights ? 1 : 0;
+    return (side == 0 ? c.left : c.right) == (side == weights ? unit : row) &&
+           shape == Shape{c.extents[first], c.extents[2]};
+  };
+  return c.output_rank == 2 && c.extents.size() == 3 && whole(0, left) && whole(1, right) && c.extents[2] >= kLongDot &&
+         c.extents[2] % kDotLanes == 0;
+}
 
 Graph with_feature_weights(const Graph& graph) {
   return rewrite(graph, [&](Graph& next, const Node& node, const std::vector<Tensor>& inputs) -> Tensor {
@@ -34,7 +41,7 @@ Graph with_feature_weights(const Graph& graph) {
     std::vector<AffineIndex>& indices = side == 0 ? c.left : c.right;
     const Shape& shape = inputs[side].shape();
     if (has_batch(shape)) return copy_node(next, node, inputs);
-    if (is_long_dot(c, shape)) {
+    if (is_long_dot(c, side, inputs[0].shape(), inputs[1].shape())) {
       if (graph.precision == Precision::f32 || shape[1] % (2 * kDotLanes) != 0) return copy_node(next, node, inputs);
       std::vector<Tensor> operands = inputs;
       operands[static_cast<size_t>(side)] = prepared(next, [&] { return to_bf16(inputs[static_cast<size_t>(side)]); });

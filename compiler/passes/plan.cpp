@@ -196,12 +196,15 @@ Program plan(const std::string& name, const Graph& graph, std::vector<Kernel> ke
     return false;
   };
 
+  std::set<NodeId> reported;  // read from the arena after the step
+  if (graph.loss) reported.insert(resolve_view(graph, *graph.loss));
+  for (const Output& metric : graph.metrics) reported.insert(resolve_view(graph, metric.node));
   std::map<NodeId, NodeId> in_place;  // value -> parameter
   for (const Update& update : graph.updates) {
     const NodeId value = resolve_view(graph, update.value);
     const int writer = producer[value];
     const StateEntry& entry = state.entries.at(parameter_name(graph.node(update.parameter)));
-    bool direct = in_place_updates && writer >= 0 && in_place.count(value) == 0;
+    bool direct = in_place_updates && writer >= 0 && in_place.count(value) == 0 && reported.count(value) == 0;
     if (direct) {
       direct = !needs_old_value(graph, kernels[writer], value, update.parameter);
       for (int reader : readers[update.parameter]) {

@@ -39,6 +39,15 @@ Expr product(KernelExpressions& kernel, NodeId anchor, const Index& at, Expr* wh
   return factors[0] * factors[1];
 }
 
+/// True where every term of the sum reads its operands inside.
+bool reads_inside(KernelExpressions& kernel, NodeId anchor, const Index& at) {
+  const Contraction& c = *kernel.definition(anchor).contraction;
+  const Node& node = kernel.node(anchor);
+  const Index loops = all_loops(at, summed_domain(c, static_cast<int>(kernel.program().lanes)));
+  return !affine_read(c, c.left, kernel.node(node.inputs[0]).type.shape, loops).inside.defined() &&
+         !affine_read(c, c.right, kernel.node(node.inputs[1]).type.shape, loops).inside.defined();
+}
+
 }  // namespace
 
 RDom summed_domain(const Contraction& c, int rows) {
@@ -100,7 +109,8 @@ Recipe contraction_over_rows(KernelExpressions& kernel, NodeId anchor, const Mac
   // A prime number of features, say: the last tile overlaps its neighbour.
   const bool uneven = features > limit && divisor(features, limit) * 2 <= limit;
   const bool long_reduction = c.extents.size() == static_cast<size_t>(c.output_rank) + 1 &&
-                              c.extents.back() != kBatch && c.extents.back() >= 2 * kReductionBlock;
+                              c.extents.back() != kBatch && c.extents.back() >= 2 * kReductionBlock &&
+                              reads_inside(kernel, anchor, loops.at);  // blocks have no guard
   int block = 0;
   if (long_reduction) {
     const int length = static_cast<int>(c.extents.back());

@@ -221,9 +221,10 @@ Recipe row_sums_after(KernelExpressions& kernel, const Loops& loops, Func output
   return {output, sums};
 }
 
-Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs) {
-  const Definition& definition = kernel.definition(anchor);
-  const Loops loops = loops_of(kernel.node(anchor).type.shape, kernel.program().lanes);
+Recipe fold_in_place(KernelExpressions& kernel, const Machine& machine, Knobs& knobs) {
+  const std::vector<NodeId>& anchors = kernel.kernel().anchors;  // of one shape, over the same axes
+  const Definition& definition = kernel.definition(anchors[0]);
+  const Loops loops = loops_of(kernel.node(anchors[0]).type.shape, kernel.program().lanes);
   std::vector<Halide::Range> domain;
   for (auto extent = definition.extents.rbegin(); extent != definition.extents.rend(); ++extent) {
     domain.emplace_back(0, static_cast<int>(*extent));
@@ -235,14 +236,23 @@ Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor, const Machine& ma
   Func total("total");
   // Of one element there is nothing to add up; its loops need not even occur in it.
   const bool single = element_count(definition.extents) == 1;
+  const std::vector<Expr> at(loops.storage.begin(), loops.storage.end());
   if (single) {
-    total(loops.storage) = kernel.folded(anchor, loops.at, Index(definition.extents.size(), Expr(0)));
+    reduction.assign(definition.extents.size(), Expr(0));
   } else {
-    total(loops.storage) = identity(definition.fold, Halide::Float(32));
-    total(loops.storage) = combine(definition.fold, total(loops.storage), kernel.folded(anchor, loops.at, reduction));
+    define(total, at, std::vector<Expr>(anchors.size(), identity(definition.fold, Halide::Float(32))));
   }
-  const bool batched = has_batch(kernel.node(anchor).type.shape);
-  kernel.bind(anchor, [total, batched](const Index& at) { return Expr(total(storage_order(at, batched))); });
+  std::vector<Expr> values;
+  for (size_t i = 0; i < anchors.size(); ++i) {
+    const Expr value = kernel.folded(anchors[i], loops.at, reduction);
+    values.push_back(single ? value : combine(definition.fold, element(total, at, i, anchors.size()), value));
+  }
+  define(total, at, values);
+  for (size_t i = 0; i < anchors.size(); ++i) {
+    kernel.bind(anchors[i], [total, i, count = anchors.size(), batched = loops.batched](const Index& index) {
+      return element(total, storage_order(index, batched), i, count);
+    });
+  }
   Func output = define_output(kernel, loops);
   if (loops.batched) {
     const Var n = loops.storage[0];

@@ -73,7 +73,7 @@ Recipe apply(KernelExpressions& kernel, const Machine& machine, Knobs& knobs) {
     return element_wise(kernel, machine, knobs);
   }
   only("fold");
-  return fold_in_place(kernel, anchor, machine, knobs);
+  return fold_in_place(kernel, machine, knobs);
 }
 
 }  // namespace

@@ -42,8 +42,8 @@ Recipe contraction_in_lanes(KernelExpressions& kernel, NodeId anchor, const Mach
 Recipe contraction_plain(KernelExpressions& kernel, NodeId anchor);
 /// Folds that sum over the batch; several may share the pass.
 Recipe fold_over_batch(KernelExpressions& kernel, const Machine& machine, Knobs& knobs);
-/// A fold that keeps the batch, or has none.
-Recipe fold_in_place(KernelExpressions& kernel, NodeId anchor, const Machine& machine, Knobs& knobs);
+/// Folds that keep the batch, or have none; several may share the pass.
+Recipe fold_in_place(KernelExpressions& kernel, const Machine& machine, Knobs& knobs);
 /// Any kernel of a program of one row.
 Recipe single_row(KernelExpressions& kernel, const Machine& machine, Knobs& knobs);
 /// Element-wise work, windows of pooling included.

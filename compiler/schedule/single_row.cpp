@@ -321,11 +321,8 @@ Recipe single_row(KernelExpressions& kernel, const Machine& machine, Knobs& knob
     const Contraction& c = *definition.contraction;
     const Node& node = kernel.node(anchor);
     const int weights = has_batch(kernel.node(node.inputs[0]).type.shape) ? 1 : 0;
-    const std::vector<AffineIndex>& indices = weights == 0 ? c.left : c.right;
-    const bool plain_dot = has_batch(node.type.shape) && c.output_rank == 2 && c.extents.size() == 3 &&
-                           indices.size() == 2 && indices[1].coefficients[2] == 1 && c.extents[2] >= kLongDot &&
-                           c.extents[2] % kDotLanes == 0;
-    if (plain_dot) {
+    const auto shape = [&](int side) { return kernel.node(node.inputs[side]).type.shape; };
+    if (is_long_dot(c, weights, shape(0), shape(1))) {
       only("dots");
       return dots(kernel, anchor, machine, knobs);
     }

@@ -215,6 +215,56 @@ const Case kCases[] = {
        finish(g, x, 3, plain(), 16);
        return g;
      }},
+    {"weights_with_rows_of_units",  // x * W of an encoder and its transpose, square too: no rows of W are read
+     [] {
+       Graph g{"tied"};
+       const auto times = [&](Tensor x, Tensor w, int64_t summed, int64_t units, size_t by) {
+         Contraction product = {.loops = {"n", "u", "k"},
+                                .extents = {kBatch, units, summed},
+                                .output_rank = 2,
+                                .left = {{{1, 0, 0}}, {{0, 0, 1}}},
+                                .right = {{{0, 0, 1}}, {{0, 0, 1}}}};
+         product.right[1 - by].coefficients = {0, 1, 0};
+         return contraction(x, w, product);
+       };
+       const Initializer small = glorot_uniform(256, 64);
+       const Tensor w = g.parameter("w", {256, 64}, small, true),
+                    square = g.parameter("square", {128, 128}, small, true);
+       Tensor x = times(g.input("features", {256}), w, 256, 64, 0);
+       x = times(tanh(times(tanh(x), w, 64, 256, 1)), g.parameter("v", {256, 128}, small, true), 256, 128, 0);
+       finish(g, times(x, square, 128, 128, 0), 3, plain(), 16);
+       return g;
+     }},
+    {"a_long_sum_over_padding",  // the loop begins before the row and ends after it
+     [] {
+       Graph g{"padded"};
+       const Contraction product = {.loops = {"n", "u", "k"},
+                                    .extents = {kBatch, 6, 1152},
+                                    .output_rank = 2,
+                                    .left = {{{1, 0, 0}}, {{0, 0, 1}, -5}},
+                                    .right = {{{0, 1, 0}}, {{0, 0, 1}}}};
+       const Tensor w = g.parameter("w", {6, 1152}, glorot_uniform(1152, 6), true);
+       finish(g, contraction(g.input("features", {1140}), w, product), 3, plain(), 32);
+       return g;
+     }},
+    {"norms_of_equal_weights",  // thousands of squares in each of several sums of one kernel
+     [] {
+       Graph g{"norms"};
+       Tensor x = g.input("features", {96});
+       for (int i = 0; i < 3; ++i) x = tanh(dense(x, {.units = 96, .kernel_l2 = 1e-3}));
+       finish(g, x, 3, sgd({.global_clip_norm = 0.05}), 16);
+       return g;
+     }},
+    {"updates_that_are_reported",
+     [] {
+       Graph g{"reported"};
+       const Tensor state = g.parameter("state", {}, ones(), false);
+       const Tensor x = g.input("features", {6}), value = state * 0.5 + reshape(reduce_mean(x, {.axes = {0, 1}}), {});
+       g.update(state, value);
+       g.metric("state", value);
+       finish(g, dense(x, {.units = 5}), 3, plain(), 16);
+       return g;
+     }},
     {"multi_layer_perceptron",
      [] {
        Graph g{"mlp"};

@@ -298,6 +298,8 @@ TEST_F(Errors, Contraction) {
   const auto gradient = [&](Tensor value) { gradients(g, reshape(reduce_sum(value, {.axes = {0}}), {}), {vector, weight}); };
   EXPECT_ERROR("contraction: this one has no gradient that is a contraction: two dimensions of an operand follow one loop", gradient(contraction(weight, vector, product({7}, 1, {{{1}}, {{1}}}, {{{1}}}))));
   g.scope.reset();  // that of the gradient, which the error left open
+  EXPECT_ERROR("contraction: this one has no gradient that is a contraction: a summed loop does not cover its operand's dimension", gradient(contraction(weight, vector, product({7, 5}, 1, {{{1, 0}}, {{0, 1}}}, {{{0, 1}}}))));
+  g.scope.reset();
   EXPECT_ERROR("contraction: this one has no gradient that is a contraction: an operand's dimension depends on no loop", gradient(contraction(weight, vector, product({7}, 1, {{{1}}, {{0}, 3}}, {{{1}}}))));
 }
 
