@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
@@ -182,6 +183,10 @@ int convert_command(const std::vector<std::string>& arguments, const CommandEnvi
       throw UsageError(
           fmt::format("{}: --like FILE.kiln is missing, a file of the network that this one is of", c.origin));
     }
+    if (!parsed->like.empty() && (c.from == "kiln" || c.to == "cpp"))
+      throw UsageError("--like is for other tools' files on their way to another format: leave it out");
+    require_other_files(std::array{FlagFile{"INPUT", parsed->input}, FlagFile{"--like", parsed->like}},
+                        std::array{FlagFile{"OUTPUT", parsed->output}});
     c.bytes = read_input(parsed->input);
     if (!parsed->like.empty()) c.like = read_input(parsed->like);
     const std::string result = in_child(c.bytes.size() + c.like.size(), c.origin, [&] { return convert(c); });

@@ -34,6 +34,20 @@ void require_other_files(std::span<const FlagFile> inputs, std::span<const FlagF
       }
     }
   }
+  const auto place = [](const std::string& path) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path));
+  };
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (outputs[i].path.empty() || outputs[j].path.empty() || place(outputs[i].path) != place(outputs[j].path))
+        continue;
+      std::error_code error;
+      if (std::filesystem::exists(outputs[i].path, error) && !std::filesystem::is_regular_file(outputs[i].path, error))
+        continue;  // /dev/null takes both
+      throw UsageError(fmt::format("{} {}: this file is written by {}; give another one", outputs[i].flag,
+                                   outputs[i].path, outputs[j].flag));
+    }
+  }
 }
 
 std::function<std::string(const std::string&)> number_from(double low, double high) {
@@ -57,6 +71,8 @@ void add_config_file(CLI::App& app) {
   app.set_config("--config", "", "Read flags from this file too: epochs = 14, a line each; the command line goes first")
       ->option_text("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);
+  // A value is one: with the usual comma CLI11 takes rotation=10,shift=2 and a path with a space apart.
+  app.get_config_formatter_base()->arrayDelimiter(';');
 }
 
 std::optional<std::string> parse_flags(CLI::App& app, const std::vector<std::string>& arguments) {

@@ -47,7 +47,7 @@ struct FlagFile {
   const std::string& path;  // empty: not given
 };
 
-/// Throws UsageError where an output is the very file that an input is read from.
+/// Throws UsageError where an output is the very file that an input is read from, or that another output is written to.
 void require_other_files(std::span<const FlagFile> inputs, std::span<const FlagFile> outputs);
 
 /// A line of --json. Bytes of a path that are no UTF-8, which JSON has not, become U+FFFD.

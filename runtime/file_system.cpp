@@ -148,6 +148,8 @@ void write_atomically(FileSystem& files, const std::string& path, std::span<cons
     error = files.open_new(temporary, file);
   }
   if (error != 0) fail(path, "cannot be created", error);
+  // A file that its owner closed to others stays so.
+  if (struct stat status = {}; ::stat(target.c_str(), &status) == 0) (void)::fchmod(file, status.st_mode & 07777);
   error = write_pieces(files, file, pieces);
   if (error == 0) error = files.sync(file);
   const int closed = files.close(file);

@@ -76,6 +76,11 @@ bool is_foreign(const std::string& path) {
   return end == ".h5" || end == ".hdf5" || end == ".keras" || end == ".safetensors" || end == ".onnx";
 }
 
+void require_model_ending(const char* flag, const std::string& path) {
+  if (ending(path) != ".kiln" && !is_foreign(path))
+    throw UsageError(fmt::format("{} {}: its ending is none of .kiln, .h5, .keras, .safetensors, .onnx", flag, path));
+}
+
 Checkpoint load_model_file(const std::string& path, const kiln_model& model) {
   if (!is_foreign(path)) return load_checkpoint(path, model);
   Checkpoint like;  // says what is expected

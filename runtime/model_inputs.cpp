@@ -33,6 +33,14 @@ void require_classes(const char* flag, const kiln_model& model) {
   }
 }
 
+void require_images(const char* flag, const kiln_model& model) {
+  const std::vector<int64_t> shape = model_inputs(model).shape;
+  if (shape.size() != 2 && shape.size() != 3) {
+    throw UsageError(fmt::format("{}: graph {} takes samples of {}, which are no images to distort; leave it out", flag,
+                                 model.name, fmt::join(shape, "x")));
+  }
+}
+
 int32_t predicted_output(const kiln_model& model) {
   const int32_t classes = model_inputs(model).classes;
   for (int32_t i = 0; i < model.predict->output_count; ++i) {

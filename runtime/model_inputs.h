@@ -22,6 +22,9 @@ bool predicts_classes(const kiln_model& model);
 /// Throws UsageError where labels, which a flag gives, have no classes to be compared with.
 void require_classes(const char* flag, const kiln_model& model);
 
+/// Throws UsageError where a flag would distort samples that are no images: height x width, or with channels.
+void require_images(const char* flag, const kiln_model& model);
+
 /// The index of the output that predictions are read from: the first one with as many elements a sample as there are
 /// classes, or the first of all.
 int32_t predicted_output(const kiln_model& model);

@@ -83,14 +83,16 @@ std::optional<PredictArguments> parse(const std::vector<std::string>& arguments,
   app.add_option("--threads", result.threads, "Threads to use (all cores)")
       ->option_text("N")
       ->check(number_from(1, 1024));
-  app.add_option("--views", result.views,
-                 "Predict from N more views of each row, distorted as by --augment at half its strength")
-      ->option_text("N")
-      ->check(number_from(0, 1000))
-      ->needs(test);
+  CLI::Option* const views =
+      app.add_option("--views", result.views,
+                     "Predict from N more views of each row, distorted as by --augment at half its strength")
+          ->option_text("N")
+          ->check(number_from(0, 1000))
+          ->needs(test);
   app.add_option("--augment", result.augment,
                  "With --views: the training's distortions, rotation=10,shift=2,zoom=0.1,shear=5,elastic=4")
-      ->option_text("SPEC");
+      ->option_text("SPEC")
+      ->needs(views);
   app.add_option("--seed", result.seed, "Accepted like the trainer's; prediction draws no random numbers")
       ->option_text("N")
       ->check(number_from(0, 2'147'483'647));
@@ -140,6 +142,7 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
                         std::array{FlagFile{"--out", parsed->out}, FlagFile{"--probabilities", parsed->probabilities}});
     const ModelInputs inputs = model_inputs(model);
     if (!parsed->labels.empty()) require_classes("--labels", model);
+    if (parsed->views > 0) require_images("--views", model);
     std::vector<AlignedMemory> weights;  // of all models, before anything is computed
     for (const std::string& path : parsed->models)
       weights.push_back(weights_to_predict_with(load_model_file(path, model)));
@@ -152,7 +155,7 @@ int predict_command(const std::vector<std::string>& arguments, const kiln_model&
     const Dataset dataset = load_dataset(parsed->test, inputs.shape, inputs.classes);
     std::vector<int32_t> labels;
     if (predicts_classes(model)) labels = dataset.labels;
-    if (!parsed->labels.empty()) labels = read_labels(parsed->labels);
+    if (!parsed->labels.empty()) labels = read_labels(parsed->labels, inputs.classes);
     if (!labels.empty() && static_cast<int64_t>(labels.size()) != dataset.rows) {
       throw DataError(fmt::format("{}: {} labels for the {} rows of {}", parsed->labels, labels.size(), dataset.rows,
                                   parsed->test));

@@ -65,7 +65,7 @@ int64_t rows_one_by_one(const kiln_model& model) {
 }
 
 Predictions predict(const kiln_model& model, Context& context, uint8_t* weights, const Dataset& dataset,
-                    const Views& views) {
+                    const Views& views, const std::function<bool()>& interrupted) {
   const int32_t index = predicted_output(model);
   const int64_t batch = model.predict->batch, rest = dataset.rows % batch;
   const int64_t singles = rest <= rows_one_by_one(model) ? rest : 0;
@@ -87,6 +87,8 @@ Predictions predict(const kiln_model& model, Context& context, uint8_t* weights,
     count = static_cast<int32_t>(std::min<int64_t>(program.batch, dataset.rows - first));
     std::iota(rows.begin(), rows.end(), static_cast<int32_t>(first));
     for (int32_t view = 0; view <= views.count; ++view) {
+      if (interrupted())
+        throw Error(ExitCode::interrupted, fmt::format("interrupted while {} was predicted", dataset.origin));
       // The row itself first; the numbers of a view's distortions depend on the row, not on the batch.
       const auto counter =
           static_cast<uint64_t>(view) * static_cast<uint64_t>(dataset.rows) + static_cast<uint64_t>(first);

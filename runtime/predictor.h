@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -42,9 +43,11 @@ int64_t rows_one_by_one(const kiln_model& model);
 
 /// Runs the model's predict program over all rows, a batch at a time (and predict_one over the rows that a last batch
 /// would be too small for), and over their views, whose outputs are averaged with the row's own. `weights`: the state
-/// block's leading weight_bytes, 64-byte aligned. Throws NonFiniteError naming the row.
-Predictions predict(const kiln_model& model, Context& context, uint8_t* weights, const Dataset& dataset,
-                    const Views& views = {});
+/// block's leading weight_bytes, 64-byte aligned. Throws NonFiniteError naming the row, and an Error of code 130 when
+/// it is interrupted.
+Predictions predict(
+    const kiln_model& model, Context& context, uint8_t* weights, const Dataset& dataset, const Views& views = {},
+    const std::function<bool()>& interrupted = [] { return false; });
 
 /// What several models say together: the mean of their outputs, and its largest class. All are of the same rows.
 Predictions mean(std::span<const Predictions> predictions);

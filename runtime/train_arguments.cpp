@@ -124,8 +124,8 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
       ->option_text("N")
       ->group(group);
   lasts(app.add_option("--label-smoothing", options.label_smoothing,
-                       "Part of each label that is spread evenly over the classes: 0.1 (cross-entropies whose graph "
-                       "file says nothing else)"),
+                       "Part of each label that is spread evenly over the classes, or, in a binary cross-entropy, over "
+                       "yes and no: 0.1 (cross-entropies whose graph file says nothing else)"),
         "label_smoothing")
       ->option_text("PART")
       ->group(group);
@@ -222,8 +222,18 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
     if (option->count() > 0) result.given.push_back(given);
   }
 
-  if (!result.resume.empty() && !result.export_digits.empty())
-    throw UsageError("--export-digits does not train: leave out --resume");
+  for (const auto& [flag, given] :
+       {std::pair("--export-digits", !result.export_digits.empty()), std::pair("--selftest", result.selftest)}) {
+    if (!given) continue;
+    for (const auto& [other, value] :
+         {std::pair("--resume", &result.resume), std::pair("--load", &result.load), std::pair("--save", &result.save),
+          std::pair("--train", &options.train), std::pair("--test", &result.test),
+          std::pair("--tensorboard", &result.tensorboard), std::pair("--profile", &result.profile)}) {
+      if (!value->empty()) throw UsageError(fmt::format("{} does not train: leave out {}", flag, other));
+    }
+  }
+  if (result.selftest && !result.export_digits.empty())
+    throw UsageError("--selftest and --export-digits exclude each other: give one of them");
   if (!result.resume.empty() && !result.load.empty())
     throw UsageError("--resume goes on with a run, --load begins a new one: give one of them");
   if (result.ensemble > 1) {
@@ -234,14 +244,14 @@ std::optional<TrainArguments> parse_train_arguments(const std::vector<std::strin
     if (options.seed > std::numeric_limits<int32_t>::max() - result.ensemble)
       throw UsageError(fmt::format("--seed {} leaves no seeds for --ensemble {}", options.seed, result.ensemble));
   }
-  if (!result.profile.empty() && !result.export_digits.empty())
-    throw UsageError("--export-digits does not train: leave out --profile");
   if (!options.train.empty() && options.digits > 0)
     throw UsageError("--train and --digits exclude each other: give one of them");
   if (result.test.empty() && !result.submission.empty())
     throw UsageError("--submission needs --test FILE, the rows to predict");
   if (result.test.empty() && !result.test_labels.empty())
     throw UsageError("--test-labels needs --test FILE, the rows they belong to");
+  if (result.test.empty() && !options.train.empty() && result.views > 0)
+    throw UsageError("--views needs --test FILE, the rows to predict from them");
   if (options.overfit > 0 && !options.augment.empty())
     throw UsageError("--overfit learns rows by heart: leave out --augment");
   return result;

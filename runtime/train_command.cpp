@@ -10,6 +10,7 @@
 #include "data/csv.h"
 #include "ensemble.h"
 #include "error.h"
+#include "interrupt.h"
 #include "processor.h"
 #include "self_test.h"
 #include "train_arguments.h"
@@ -75,6 +76,7 @@ int train_command(const std::vector<std::string>& arguments, const kiln_model& m
     require_processor(model);
     if (!parsed->export_digits.empty()) return export_digits(*parsed, model, environment);
     if (parsed->selftest) return run_self_test(*parsed, model, environment);
+    const Interrupt interrupt;  // the others save nothing: a signal ends them
     const ExitCode code = parsed->ensemble > 1 ? train_ensemble(arguments, *parsed, model, environment)
                                                : training_run(arguments, *parsed, model, environment).code;
     return static_cast<int>(code);
@@ -83,7 +85,6 @@ int train_command(const std::vector<std::string>& arguments, const kiln_model& m
 
 int train_command(int argc, char** argv, const kiln_model& model) {
   ignore_broken_pipes();
-  Interrupt interrupt;
   DiskFileSystem files;
   return train_command({argv + 1, argv + argc}, model,
                        {.out = std::cout, .err = std::cerr, .files = files, .style = standard_output_style()});

@@ -34,8 +34,10 @@ Dataset load_training_data(const kiln_model& model, const TrainingOptions& optio
   const ModelInputs inputs = model_inputs(model);
   Dataset dataset = load_dataset(options.train, inputs.shape, inputs.classes);
   if (dataset.labels.empty() && inputs.classes > 0) {
-    throw DataError(fmt::format("{}: has no labels to learn from; a CSV file has them in its first column, \"label\"",
-                                options.train));
+    throw DataError(
+        fmt::format("{}: has no labels to learn from; a CSV file has them in its first column, \"label\", "
+                    "IDX images called ...images-idx3... in ...labels-idx1... beside them",
+                    options.train));
   }
   return dataset;
 }
@@ -54,7 +56,7 @@ TestData load_test_data(const kiln_model& model, const TrainArguments& arguments
   }
   if (!arguments.test_labels.empty()) {
     require_classes("--test-labels", model);
-    test.labels = read_labels(arguments.test_labels);
+    test.labels = read_labels(arguments.test_labels, model_inputs(model).classes);
     if (static_cast<int64_t>(test.labels.size()) != test.rows->rows) {
       throw DataError(fmt::format("{}: {} labels for the {} rows of {}", arguments.test_labels, test.labels.size(),
                                   test.rows->rows, arguments.test));

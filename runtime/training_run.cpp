@@ -11,6 +11,7 @@
 
 #include "event_file.h"
 #include "model_file.h"
+#include "model_inputs.h"
 #include "processor.h"
 #include "profiler.h"
 #include "report.h"
@@ -59,8 +60,10 @@ class TrainingRun {
         resumed ? resumed_options(arguments_, Trainer::saved_options(*resumed, arguments_.resume))
                 : new_options(loaded);
     make_views(arguments_.views, options.augment);  // refuses what cannot be done at the end
+    if (!options.augment.empty()) require_images("--augment", model_);
     if (options.train.empty()) require_digits(model_);
     require_other_outputs(arguments_, options.train);
+    if (!arguments_.save.empty()) require_model_ending("--save", arguments_.save);
     const int threads = context_.pool.threads();
     const Dataset dataset = load_training_data(model_, options, threads);
     const TestData test = load_test_data(model_, arguments_, options, threads);
@@ -102,7 +105,13 @@ class TrainingRun {
       write_report(trainer, folder, dataset, "interrupted", results);
       return {ExitCode::interrupted, {}, {}};
     }
-    return {ExitCode::done, finish(trainer, folder, dataset, test, std::move(profile)), test.labels};
+    try {
+      return {ExitCode::done, finish(trainer, folder, dataset, test, std::move(profile)), test.labels};
+    } catch (const Error& error) {
+      if (error.exit_code() != static_cast<int>(ExitCode::interrupted)) throw;
+      print_interruption(trainer, folder.file("last.kiln"));
+      return {ExitCode::interrupted, {}, {}};
+    }
   }
 
  private:
@@ -316,7 +325,7 @@ class TrainingRun {
     std::optional<Predictions> predictions;
     if (test.rows) {
       predictions = predict(model_, context_, trainer.final_weights(), *test.rows,
-                            make_views(arguments_.views, trainer.options().augment));
+                            make_views(arguments_.views, trainer.options().augment), environment_.interrupted);
       write_predictions(environment_.files, folder.file("submission.csv"), *predictions);
       if (!arguments_.submission.empty()) write_predictions(environment_.files, arguments_.submission, *predictions);
       text += accuracy_text("Test accuracy", *predictions, test.labels, result);
@@ -394,15 +403,16 @@ Outcome training_run(const std::vector<std::string>& command, const TrainArgumen
 
 std::string choose_run_folder(const TrainArguments& arguments) {
   const std::filesystem::path state(arguments.resume);
-  if (arguments.run_folder.empty()) {
+  std::string folder = arguments.run_folder;
+  if (folder.empty()) {
     if (state.filename() != "last.kiln") return "";
-    return state.has_parent_path() ? state.parent_path().string() : ".";
+    folder = state.has_parent_path() ? state.parent_path().string() : ".";
   }
-  const std::string& folder = arguments.run_folder;
   std::error_code error;
   const auto holds = [&](const char* name) { return std::filesystem::exists(folder + "/" + name, error); };
-  if (std::filesystem::equivalent(folder + "/last.kiln", state, error)) return folder;  // a run goes on where it is
-  if (holds("last.kiln")) {
+  const bool goes_on = std::filesystem::equivalent(folder + "/last.kiln", state, error);
+  if (goes_on && holds("arguments.json")) return folder;  // a run goes on where it is
+  if (holds("last.kiln") && !goes_on) {
     throw UsageError(fmt::format(
         "--run-folder {0} holds a run already: give another folder, or go on with --resume {0}/last.kiln", folder));
   }
@@ -411,10 +421,13 @@ std::string choose_run_folder(const TrainArguments& arguments) {
     throw UsageError(fmt::format(
         "--run-folder {} holds an ensemble already: give another folder, or go on with --ensemble N", folder));
   }
-  // Without a state there is nothing to go on from, but what a run ended with is not to be lost.
-  for (const char* name : {"model.kiln", "submission.csv"}) {
-    if (holds(name) && !(ensemble && name == std::string_view("submission.csv")))
-      throw UsageError(fmt::format("--run-folder {0} holds {1} already: give another folder", folder, name));
+  // Without a state, or beside one that was copied there, what a run ended with is not to be lost.
+  for (const char* name : {"model.kiln", "submission.csv", "report.html"}) {
+    if (!holds(name) || (ensemble && name == std::string_view("submission.csv"))) continue;
+    if (arguments.run_folder.empty())
+      throw UsageError(
+          fmt::format("--resume {}: its folder holds {} of another run; add --run-folder DIR", arguments.resume, name));
+    throw UsageError(fmt::format("--run-folder {0} holds {1} already: give another folder", folder, name));
   }
   return folder;
 }
@@ -427,13 +440,16 @@ void require_other_outputs(const TrainArguments& arguments, const std::string& t
                              {"--resume", arguments.resume}};
   const FlagFile outputs[] = {{"--save", arguments.save}, {"--submission", arguments.submission}};
   require_other_files(inputs, outputs);
-  require_other_files(std::array{FlagFile{"--load", arguments.load}}, std::span(&outputs[1], 1));
+  const std::string best = arguments.run_folder.empty() ? "" : arguments.run_folder + "/best.kiln";
+  require_other_files(std::array{FlagFile{"--load", arguments.load}},
+                      std::array{outputs[1], FlagFile{"--run-folder", best}});
 }
 
 void require_parent_folder(const char* flag, const std::string& path) {
   if (path.empty()) return;
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
   std::error_code error;
+  if (std::filesystem::is_directory(path, error)) throw UsageError(fmt::format("{} {}: is a folder", flag, path));
   if (!parent.empty() && !std::filesystem::is_directory(parent, error)) {
     throw UsageError(fmt::format("{} {}: there is no folder {}", flag, path, parent.string()));
   }

@@ -93,7 +93,7 @@ Tensor Graph::append(const Operator& op, const std::vector<Tensor>& inputs, Attr
   for (const auto& [attribute, value] : node.attributes) {
     // Kernels are compiled for finite numbers alone.
     const double* const number = std::get_if<double>(&value);
-    if (number != nullptr && !(std::abs(*number) <= std::numeric_limits<float>::max()))
+    if (number != nullptr && !std::isfinite(static_cast<float>(*number)))
       throw UserError(node.location, op.name, fmt::format("{} must be a finite float, got {}", attribute, *number));
   }
   node.type = op.type(call(node));

@@ -68,7 +68,13 @@ Value softsign(Importer& importer, Call& call) {
 
 Value prelu(Importer& importer, Call& call) {
   const Value x = importer.as_tensor(call, 0);
-  return importer.combine(call, "where_positive", {x, x, importer.combine(call, "multiply", {x, call[1]})});
+  Value slope = call[1];
+  if (call.operator_set < 7 && slope.rank() == 1 && slope.shape[0] > 1 && x.rank() > 2) {
+    Ints of_channels(x.rank() - 1, 1);  // since operator set 7 NumPy's rules hold
+    of_channels[0] = slope.shape[0];
+    slope = importer.with_shape(slope, of_channels);
+  }
+  return importer.combine(call, "where_positive", {x, x, importer.combine(call, "multiply", {x, slope})});
 }
 
 Value clip(Importer& importer, Call& call) {

@@ -55,11 +55,13 @@ Value pad(Importer& importer, Call& call) {
     if (call.numbers(2, "value").values.size() != 1) call.refuse("its value is no single number");
     value = as_written(call.numbers(2, "value").values[0]);
   }
-  if (value != 0) {  // Kiln pads with zeros: pad(x - value) + value
-    const Value shifted = importer.combine(call, "subtract", {call[0], number(value)});
-    return importer.combine(call, "add", {padded(importer, call, shifted, amounts), number(value)});
-  }
-  return padded(importer, call, importer.as_tensor(call, 0), amounts);
+  const Value x = importer.as_tensor(call, 0), zeros_around = padded(importer, call, x, amounts);
+  if (value == 0) return zeros_around;
+  // The value times a mask of the padding. (Shifting x by the value instead would round x away where it is large, as
+  // the lowest number before a maximum is.)
+  const Value ones = importer.combine(call, "add", {importer.combine(call, "multiply", {x, number(0)}), number(1)});
+  const Value around = importer.combine(call, "subtract", {number(1), padded(importer, call, ones, amounts)});
+  return importer.combine(call, "add", {zeros_around, importer.combine(call, "multiply", {around, number(value)})});
 }
 
 Value slice(Importer& importer, Call& call) {

@@ -155,8 +155,8 @@ Dataset parse_csv(std::string_view text, const std::string& name, const std::vec
   return dataset;
 }
 
-std::vector<int32_t> read_labels(const std::string& path) {
-  const std::string text = read_file(path);
+std::vector<int32_t> read_labels(const std::string& path, int32_t classes) {
+  const std::string text = read_unpacked(path);
   if (text.empty()) throw DataError(path + ": is empty; expected the header 'ImageId,Label'");
   Reader reader(text, path);
   const std::string_view header = reader.rest_of_line();
@@ -171,7 +171,7 @@ std::vector<int32_t> read_labels(const std::string& path) {
       throw DataError(
           fmt::format("{}:{}: column 1 (ImageId): expected {}, found {}", path, line, labels.size() + 1, id));
     }
-    labels.push_back(reader.number(999'999'999, 2, "Label"));
+    labels.push_back(reader.number(classes - 1, 2, "Label"));
   }
   if (labels.empty()) throw DataError(path + ": has a header but no rows");
   return labels;

@@ -12,8 +12,9 @@ namespace kiln {
 /// errors call it. With 0 classes there is nothing to label: a column of labels is passed over.
 Dataset parse_csv(std::string_view text, const std::string& name, const std::vector<int64_t>& shape, int32_t classes);
 
-/// A label file in the form of a submission: "ImageId,Label", the ids counting from 1.
-std::vector<int32_t> read_labels(const std::string& path);
+/// A label file in the form of a submission, packed or not: "ImageId,Label", the ids counting from 1, the labels from 0
+/// to classes - 1.
+std::vector<int32_t> read_labels(const std::string& path, int32_t classes);
 
 /// Writes Kaggle's form; gzipped when the name ends in ".gz".
 void write_csv(FileSystem& files, const std::string& path, const Dataset& dataset, bool with_labels);

@@ -12,18 +12,20 @@
 namespace kiln {
 namespace {
 
-std::string read_unpacked(const std::string& path) {
-  std::string bytes = read_file(path);
-  return is_gzip(bytes) ? unpack_gzip(bytes, path) : bytes;
-}
-
-/// MNIST's naming: train-images-idx3-ubyte goes with train-labels-idx1-ubyte.
+/// MNIST's naming: train-images-idx3-ubyte (or .idx3-ubyte) goes with train-labels-idx1-ubyte, packed or not.
 std::string labels_beside(const std::string& path) {
-  std::string result = path;
-  const size_t at = result.rfind("images-idx3");
-  if (at == std::string::npos) return "";
-  result.replace(at, 11, "labels-idx1");
-  return std::filesystem::exists(result) ? result : "";
+  for (const std::string& images : {std::string("images-idx3"), std::string("images.idx3")}) {
+    const size_t at = path.rfind(images);
+    if (at == std::string::npos) continue;
+    std::string plain = path;
+    plain.replace(at, images.size(), fmt::format("labels{}idx1", images[6]));
+    if (plain.ends_with(".gz")) plain.resize(plain.size() - 3);
+    std::error_code error;
+    for (const std::string& labels : {path.ends_with(".gz") ? plain + ".gz" : plain, plain, plain + ".gz"}) {
+      if (std::filesystem::is_regular_file(labels, error)) return labels;
+    }
+  }
+  return "";
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "error.h"
+#include "file_system.h"
 
 namespace kiln {
 namespace {
@@ -67,6 +68,11 @@ std::string unpack_gzip(std::string_view bytes, const std::string& name) {
   }
   result.resize(size);
   return result;
+}
+
+std::string read_unpacked(const std::string& path) {
+  std::string bytes = read_file(path);
+  return is_gzip(bytes) ? unpack_gzip(bytes, path) : bytes;
 }
 
 std::string pack_gzip(std::string_view bytes) {

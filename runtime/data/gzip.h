@@ -11,6 +11,9 @@ bool is_gzip(std::string_view bytes);
 /// of its size can be.
 std::string unpack_gzip(std::string_view bytes, const std::string& name);
 
+/// A file's contents, unpacked where they are packed.
+std::string read_unpacked(const std::string& path);
+
 std::string pack_gzip(std::string_view bytes);
 
 }  // namespace kiln

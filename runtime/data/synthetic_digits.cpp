@@ -193,10 +193,10 @@ Dataset synthetic_digits(int64_t count, uint64_t seed, int threads, int64_t firs
                  dataset.labels[static_cast<size_t>(i)]);
     }
   };
-  std::vector<std::thread> workers;
+  std::vector<std::jthread> workers;  // joined, too, where one cannot be started
   for (int t = 1; t < threads; ++t) workers.emplace_back(make, count * t / threads, count * (t + 1) / threads);
   make(0, count / std::max(threads, 1));
-  for (std::thread& worker : workers) worker.join();
+  workers.clear();
   return dataset;
 }
 

@@ -191,6 +191,7 @@ TEST_F(Errors, Optimizers) {
 TEST_F(Errors, NumbersThatKernelsCannotHold) {
   EXPECT_ERROR("constant: value must be a finite float, got nan", row * kNan);
   EXPECT_ERROR("constant: value must be a finite float, got 1e+39", row + 1e39);
+  EXPECT_NO_THROW(row + -3.4028235e38);  // the lowest float as it is usually written, which rounds to it
   EXPECT_ERROR("clip: max must be a finite float, got inf", clip(row, {.min = 0, .max = kInfinity}));
   EXPECT_ERROR("leaky_relu: negative_slope must be a finite float, got -inf", leaky_relu(row, {.negative_slope = -kInfinity}));
   EXPECT_ERROR("dense: the L2 factor must be from 0 to 1e30, got -1", dense(row, {.units = 3, .kernel_l2 = -1}));

@@ -137,6 +137,13 @@ TEST_F(Formats, BadFilesGetOneLine) {
   refused("digits_deep_predict --test data/test.csv --model model.keras", 3,
           "model.keras: layer 'relu_3': activation is relu, the graph has selu (graphs/digits_deep.cpp:32)");
   refused("kiln_convert model.h5 out.kiln", 2, "--like FILE.kiln is missing");
+  refused("kiln_convert model.h5 out.kiln --like out.kiln", 3, "out.kiln: cannot be read");
+  refused("kiln_convert model.h5 run/last.kiln --like run/last.kiln", 2,
+          "OUTPUT run/last.kiln: this file is read by --like; give another one");
+  refused("kiln_convert run/last.kiln ./run/last.kiln --to safetensors", 2,
+          "OUTPUT ./run/last.kiln: this file is read by INPUT; give another one");
+  refused("kiln_convert run/last.kiln out.keras --like run/last.kiln", 2,
+          "--like is for other tools' files on their way to another format: leave it out");
   refused("kiln_convert run/last.kiln model.pb", 2, "its ending is none of .kiln, .h5, .keras, .safetensors, .onnx");
   refused("digits_train --resume run/last.kiln --load model.h5", 2, "give one of them");
 }

@@ -99,7 +99,7 @@ void idx_labels(std::string_view bytes) {
 }
 
 void label_file(std::string_view bytes) {
-  with_file(bytes, [](const std::string& path) { accept_or_refuse([&] { read_labels(path); }); });
+  with_file(bytes, [](const std::string& path) { accept_or_refuse([&] { read_labels(path, kClasses); }); });
 }
 
 /// With the checksum that the bytes should have: the rest is looked at only where that is right.

@@ -63,6 +63,15 @@ TEST(Command, AnEmptyValueIsNotTakenForAFlagThatWasNotGiven) {
   }
 }
 
+TEST(Command, AValueInAFileIsOneValue) {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("flags");
+  for (const char* value : {"rotation=10,shift=2", "my file.csv", "a, b"}) {
+    std::ofstream(path) << "train = " << value << "\n";
+    EXPECT_EQ(usage_error({"--config", path}), fmt::format("train '{}', epochs 0", value));
+  }
+}
+
 TEST(Command, ANumberThatBeginsWithAZeroIsNotOctal) {
   for (const auto& [text, written] : {std::pair("010", "10"),
                                       {"017", "17"},
@@ -103,8 +112,9 @@ TEST(Command, WhatCannotBePrintedIsAFailureOfWorkThatWasDone) {
 
 TEST(Command, WhatIsNoFileMayBeReadAndWritten) {
   const std::string terminal = "/dev/null", none;
-  EXPECT_NO_THROW(require_other_files(std::array{FlagFile{"--test", terminal}, FlagFile{"--labels", none}},
-                                      std::array{FlagFile{"--out", terminal}, FlagFile{"--save", none}}));
+  EXPECT_NO_THROW(require_other_files(
+      std::array{FlagFile{"--test", terminal}, FlagFile{"--labels", none}},
+      std::array{FlagFile{"--out", terminal}, FlagFile{"--save", none}, FlagFile{"--probabilities", terminal}}));
 }
 
 TEST(Command, TakesAThreadForEachProcessorThatItMayUse) {

@@ -192,8 +192,9 @@ TEST_F(CsvFileTest, ASubmissionCountsFromOneAndIsReadAsLabels) {
   const std::vector<int32_t> labels = {9, 3, 1};
   write_submission(files_, folder_.file("submission.csv"), labels);
   EXPECT_EQ(read_file(folder_.file("submission.csv")), "ImageId,Label\n1,9\n2,3\n3,1\n");
-  EXPECT_EQ(read_labels(folder_.file("submission.csv")), labels);
-  EXPECT_EQ(read_labels(write("windows.csv", "ImageId,Label\r\n1,9\r\n2,3\r\n3,1")), labels);
+  EXPECT_EQ(read_labels(folder_.file("submission.csv"), 10), labels);
+  EXPECT_EQ(read_labels(write("windows.csv", "ImageId,Label\r\n1,9\r\n2,3\r\n3,1"), 10), labels);
+  EXPECT_EQ(read_labels(write("labels.csv.gz", pack_gzip("ImageId,Label\n1,9\n2,3\n3,1\n")), 10), labels);
 }
 
 TEST_F(CsvFileTest, MalformedLabelFilesAreRefused) {
@@ -204,11 +205,12 @@ TEST_F(CsvFileTest, MalformedLabelFilesAreRefused) {
       {"ImageId,Label\n1,7\n3,7\n", ":3: column 1 (ImageId): expected 2, found 3"},
       {"ImageId,Label\n1,7\n2\n", ":3: has 1 column, expected 2"},
       {"ImageId,Label\n1,7,7\n", ":2: has 3 columns, expected 2"},
-      {"ImageId,Label\n1,seven\n", ":2: column 2 (Label): expected an integer 0..999999999, found 'seven'"},
+      {"ImageId,Label\n1,seven\n", ":2: column 2 (Label): expected an integer 0..9, found 'seven'"},
+      {"ImageId,Label\n1,10\n", ":2: column 2 (Label): expected an integer 0..9, found '10'"},
   };
   for (const auto& [text, message] : table) {
     const std::string path = write("labels.csv", text);
-    EXPECT_EQ(data_error([&] { read_labels(path); }), path + message);
+    EXPECT_EQ(data_error([&] { read_labels(path, 10); }), path + message);
   }
 }
 

@@ -52,7 +52,7 @@ TEST_F(RealDigitsTest, TestRowsAndTheirLabels) {
   EXPECT_EQ(test.rows, 18'000);
   EXPECT_TRUE(test.labels.empty());
   EXPECT_EQ(checksum(test.pixels), 15'346'844'186'694U);
-  const std::vector<int32_t> labels = read_labels(folder_ + "/test_labels.csv");
+  const std::vector<int32_t> labels = read_labels(folder_ + "/test_labels.csv", 10);
   EXPECT_EQ(histogram(labels), (std::vector<int64_t>{1782, 2079, 1823, 1787, 1721, 1668, 1730, 1928, 1767, 1715}));
   EXPECT_EQ(std::vector<int32_t>(labels.begin(), labels.begin() + 5), (std::vector<int32_t>{9, 3, 1, 6, 2}));
 }
