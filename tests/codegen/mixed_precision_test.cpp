@@ -94,8 +94,10 @@ class MixedProgramTest : public testing::TestWithParam<std::tuple<Case, std::str
 TEST_P(MixedProgramTest, EqualsTheRoundedReference) {
   const auto& [test, program] = GetParam();
   const Model model = build_model(test.build(test.batch));
+  const LoadedModel loaded(model);
+  const auto run = [&](const Program& p, StepData& step) { run_step(*loaded, p.name, step); };
   for (const int64_t count : {test.batch, test.batch - 3}) {
-    for (const Difference& difference : compare_with_reference(model, program, count, 7)) {
+    for (const Difference& difference : compare_with_reference(model, program, count, 7, run)) {
       EXPECT_LE(difference.error, kTolerance) << test.name << ' ' << program << ": " << difference.name;
     }
   }

@@ -210,8 +210,11 @@ class Generator {
     if (random_.chance(25)) {  // weights that may be shared
       const int64_t units = random_.chance(60) ? inputs : random_.between(1, 40);
       if (units * inputs > 4000) return -1;
-      const int w = weight({units, inputs});
-      return add("contraction", {x, w}, {{"units", units}, {"inputs", inputs}});
+      const bool transposed = rare_.chance(25);
+      const int w = weight(transposed ? Shape{inputs, units} : Shape{units, inputs});
+      Settings settings = {{"units", units}, {"inputs", inputs}};
+      if (transposed) settings.emplace_back("transposed", true);
+      return add("contraction", {x, w}, settings);
     }
     Settings settings = {{"units", random_.chance(20) ? int64_t{64} : random_.between(1, 70)},
                          {"use_bias", random_.chance(75)}};

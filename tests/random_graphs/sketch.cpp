@@ -35,12 +35,14 @@ struct LineCall {
   }
 };
 
-Contraction matrix_product(int64_t units, int64_t inputs) {
+/// x times weights of units x inputs or, transposed, of inputs x units.
+Contraction matrix_product(int64_t units, int64_t inputs, bool transposed) {
+  const AffineIndex unit = {{0, 1, 0}}, input = {{0, 0, 1}};
   return {.loops = {"batch", "output", "input"},
           .extents = {kBatch, units, inputs},
           .output_rank = 2,
-          .left = {{{1, 0, 0}}, {{0, 0, 1}}},
-          .right = {{{0, 1, 0}}, {{0, 0, 1}}}};
+          .left = {{{1, 0, 0}}, input},
+          .right = {transposed ? input : unit, transposed ? unit : input}};
 }
 
 Optimizer optimizer_of(const LineCall& c) {
@@ -163,7 +165,9 @@ const std::map<std::string, Build>& operations() {
        }},
       {"contraction",  // a dense layer whose weights may be shared
        [](const LineCall& c) {
-         return contraction(c.in(0), c.in(1), matrix_product(c.integer("units", 1), c.integer("inputs", 1)), c.at);
+         return contraction(c.in(0), c.in(1),
+                            matrix_product(c.integer("units", 1), c.integer("inputs", 1), c.get("transposed", false)),
+                            c.at);
        }},
       {"elu", [](const LineCall& c) { return elu(c.in(0), {.alpha = c.real("alpha", 1)}, c.at); }},
       {"gelu", [](const LineCall& c) { return gelu(c.in(0), {.approximate = c.get("approximate", false)}, c.at); }},
@@ -284,12 +288,16 @@ std::string line_code(const Line& line, size_t index) {
     return result + fmt::format("parameter(g, \"x{}\", {}, {{Initializer::Kind::uniform, {}}}, true);", index,
                                 setting("shape", "{}"), setting("scale", "0.5"));
   if (op == "reshape") return result + fmt::format("reshape({}, {});", first, setting("shape", "{}"));
-  if (op == "contraction")
-    return result + fmt::format(
-                        "contraction({}, {{.loops = {{\"batch\", \"output\", \"input\"}}, .extents = {{kBatch, {}, "
-                        "{}}}, .output_rank = 2, .left = {{{{{{1, 0, 0}}}}, {{{{0, 0, 1}}}}}}, .right = {{{{{{0, 1, "
-                        "0}}}}, {{{{0, 0, 1}}}}}}}});",
-                        fmt::join(inputs, ", "), setting("units", "1"), setting("inputs", "1"));
+  if (op == "contraction") {
+    const bool transposed = setting("transposed", "false") == "true";
+    return result +
+           fmt::format(
+               "contraction({}, {{.loops = {{\"batch\", \"output\", \"input\"}}, .extents = {{kBatch, {}, "
+               "{}}}, .output_rank = 2, .left = {{{{{{1, 0, 0}}}}, {{{{0, 0, 1}}}}}}, .right = {{{{{{0, {}}}}}, "
+               "{{{{0, {}}}}}}}}});",
+               fmt::join(inputs, ", "), setting("units", "1"), setting("inputs", "1"), transposed ? "0, 1" : "1, 0",
+               transposed ? "1, 0" : "0, 1");
+  }
   std::string arguments = fmt::format("{}", fmt::join(inputs, ", "));
   if (op == "concatenate") arguments = "{" + arguments + "}";
   if (!settings.empty() || op == "clip") arguments += fmt::format(", {{{}}}", fmt::join(settings, ", "));

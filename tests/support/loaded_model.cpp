@@ -157,10 +157,13 @@ std::vector<Difference> compare_with_reference(const Model& model, const std::st
   const ReferenceOptions options = {.count = count, .seed = seed, .step = step.scalars.step, .learning_rate = 1e-3};
   const auto expected = Reference(graph, results, program->batch, rounded_contractions(*program)).run(values, options);
 
-  if (run)
+  if (run) {
     run(*program, step);
-  else
-    run_step(*LoadedModel(model), name, step);
+  } else {
+    Model alone = model;  // the other programs need not be compiled
+    alone.programs = {*program};
+    run_step(*LoadedModel(alone), name, step);
+  }
 
   std::vector<Difference> differences;
   for (size_t i = 0; i < results.size(); ++i) {
