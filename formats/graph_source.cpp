@@ -163,6 +163,7 @@ class Writer {
     if (op == "input") {
       std::vector<int64_t> shape = shape_of(n);
       shape.erase(shape.begin());
+      input_names_.insert(attribute_of<std::string>(n, "name"));
       return assign(n, fmt::format("g.input(\"{}\", {})", attribute_of<std::string>(n, "name"), shape_text(shape)));
     }
     if (op == "conv2d" || op == "depthwise_conv2d") return assign(n, convolution(n));
@@ -224,14 +225,17 @@ class Writer {
     const bool logits = (loss == "categorical_cross_entropy" && op != "softmax") ||
                         (loss == "binary_cross_entropy" && op != "sigmoid" && op != "softmax");
     const std::string prediction = values_.at(output.at("id").get<int>());
+    std::string name = "label";
+    while (input_names_.contains(name)) name += "_";
     return fmt::format(
-        "\n  const Tensor label = g.label(\"label\", {});\n"
+        "\n  const Tensor label = g.label(\"{}\", {});\n"
         "  g.metric(\"accuracy\", categorical_accuracy({}, label));\n"
         "  g.train({{.loss = {}({}, label{}), .optimizer = adam(), .batch = 64, .epochs = 10}});\n",
-        shape[1], prediction, loss, prediction, logits ? ", {.from_logits = true}" : "");
+        name, shape[1], prediction, loss, prediction, logits ? ", {.from_logits = true}" : "");
   }
 
   const Structure structure_;
+  std::set<std::string> input_names_;
   std::map<int, int> uses_;
   std::map<int, std::string> values_;  // by node
   std::set<std::string> variables_;

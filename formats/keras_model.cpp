@@ -238,14 +238,15 @@ json numbers(const json& value, size_t count) {
   return json(std::vector<json>(count, value));
 }
 
-double l2_of(const json& config, const char* name) {
+/// The factor of an L2 regularizer, 0 where there is none; the name of another, which Kiln has not.
+json l2_of(const json& config, const char* name) {
   const json regularizer = config.value(name, json());
-  if (!regularizer.is_object()) return 0;
+  if (regularizer.is_null()) return 0.0;
+  if (!regularizer.is_object()) return regularizer;
   const json inner = regularizer.value("config", json::object());
-  const json l1 = inner.value("l1", json(0.0));
-  if (l1.is_number() && l1.get<double>() != 0) return -1;  // no such thing in Kiln
-  const json l2 = inner.value("l2", json(0.0));
-  return l2.is_number() ? l2.get<double>() : -1;
+  const json l1 = inner.value("l1", json(0.0)), l2 = inner.value("l2", json(0.0));
+  const bool plain = l1.is_number() && l1.get<double>() == 0 && l2.is_number() && inner.contains("l2");
+  return plain ? l2 : regularizer.value("class_name", regularizer);
 }
 
 /// Zeros before the image that a window's padding means, and the number of outputs, for `extent` elements.
@@ -324,6 +325,12 @@ json essentials(const std::string& class_name, const json& config, const json& i
       for (json& side : p) side = numbers(side, 2);
     }
     result["padding"] = p;
+  }
+  for (const char* name :
+       {"kernel_constraint", "depthwise_constraint", "bias_constraint", "gamma_constraint", "beta_constraint",
+        "gamma_regularizer", "beta_regularizer", "activity_regularizer", "renorm"}) {
+    const json value = config.value(name, json());
+    if (!value.is_null() && value != false) result[name] = value.is_object() ? value.value("class_name", value) : value;
   }
   if (config.value("data_format", json("channels_last")) == "channels_first") result["data_format"] = "channels_first";
   return result;

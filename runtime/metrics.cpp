@@ -1,6 +1,7 @@
 #include "metrics.h"
 
 #include <algorithm>
+#include <initializer_list>
 
 namespace kiln {
 
@@ -33,6 +34,14 @@ MetricValues metric_values(const MetricSums& sums, const std::string& prefix) {
   return values;
 }
 
-bool larger_is_better(const std::string& metric) { return metric.find("acc") != std::string::npos; }
+std::optional<bool> larger_is_better(const std::string& metric) {
+  const auto names_one_of = [&](std::initializer_list<const char*> parts) {
+    return std::any_of(parts.begin(), parts.end(),
+                       [&](const char* part) { return metric.find(part) != std::string::npos; });
+  };
+  if (names_one_of({"loss", "error", "entropy"})) return false;
+  if (names_one_of({"accuracy", "precision", "recall", "auc", "f1", "score"})) return true;
+  return {};
+}
 
 }  // namespace kiln

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,8 +42,8 @@ using MetricValues = std::vector<std::pair<std::string, double>>;
 /// The means, names prefixed ("" or "val_"), sorted by name.
 MetricValues metric_values(const MetricSums& sums, const std::string& prefix = "");
 
-/// Whether a larger value is the better one: of accuracies; of losses and errors the smaller. Keras's rule for
-/// EarlyStopping(mode="auto").
-bool larger_is_better(const std::string& metric);
+/// Whether a larger value is the better one, by the metric's name: of accuracies and the like; of losses and errors the
+/// smaller. Nothing where the name does not say it, which Keras's EarlyStopping(mode="auto") refuses too.
+std::optional<bool> larger_is_better(const std::string& metric);
 
 }  // namespace kiln

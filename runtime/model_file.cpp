@@ -10,6 +10,7 @@
 
 #include "child_process.h"
 #include "error.h"
+#include "initialize.h"
 
 extern char** environ;
 
@@ -84,8 +85,12 @@ void require_model_ending(const char* flag, const std::string& path) {
 Checkpoint load_model_file(const std::string& path, const kiln_model& model) {
   if (!is_foreign(path)) return load_checkpoint(path, model);
   Checkpoint like;  // says what is expected
-  like.weights.resize(model.weight_bytes);
-  like.optimizer.resize(model.state_bytes - model.weight_bytes);
+  // Weights that the file has not, such as those that only the loss reads, stay at first values.
+  std::vector<uint8_t> state(model.state_bytes);
+  initialize(model, 1, state.data());
+  const auto end = state.begin() + static_cast<std::ptrdiff_t>(model.weight_bytes);
+  like.weights.assign(state.begin(), end);
+  like.optimizer.assign(end, state.end());
   like.progress = nlohmann::json::object();
   const std::string name = path.starts_with('-') ? "./" + path : path;  // no flag
   return parse_checkpoint(convert({name, "-", "--like", "-"}, checkpoint_bytes(model, like)), path, model);

@@ -128,6 +128,12 @@ Trainer::Trainer(const kiln_model& model, Context& context, const TrainingOption
   if (std::find(names.begin(), names.end(), options_.monitor) == names.end()) {
     throw UsageError(fmt::format("--monitor {}: this run measures {}", options_.monitor, join(names)));
   }
+  if (!larger_is_better(options_.monitor)) {
+    throw UsageError(
+        fmt::format("--monitor {}: nobody says whether more of it is better; call it ..._error or ..._score in the "
+                    "graph file",
+                    options_.monitor));
+  }
   initialize(model, static_cast<uint64_t>(options.seed), state_.data());
   if (options_.average > 0) std::memcpy(average_.data(), state_.data(), model.weight_bytes);
 }
@@ -171,7 +177,7 @@ bool Trainer::run_epoch(const AfterStep& after_step, const Note& note) {
       std::find_if(values_.begin(), values_.end(), [&](const auto& v) { return v.first == options_.monitor; });
   const double value = monitored->second;
   const bool better =
-      best_epoch_ == 0 || (larger_is_better(options_.monitor) ? value > best_value_ : value < best_value_);
+      best_epoch_ == 0 || (*larger_is_better(options_.monitor) ? value > best_value_ : value < best_value_);
   if (better) {
     best_epoch_ = epoch_;
     best_value_ = value;
@@ -205,10 +211,14 @@ void Trainer::load_batch(BatchLoader& loader) {
               static_cast<uint64_t>(epoch_ * split_.training.count + first));
 }
 
+double Trainer::next_rate() const {
+  const int64_t step = epoch_ * epoch_steps_ + step_;
+  return rate_factor_ * learning_rate(schedule_, step, options_.epochs * epoch_steps_, epoch_steps_);
+}
+
 kiln_scalars Trainer::scalars() const {
   const int64_t step = epoch_ * epoch_steps_ + step_, batch = model_.train->batch;
-  const double rate = rate_factor_ * learning_rate(schedule_, step, options_.epochs * epoch_steps_, epoch_steps_);
-  return {.learning_rate = static_cast<float>(rate),
+  return {.learning_rate = static_cast<float>(next_rate()),
           .step = static_cast<int32_t>(steps_before_ + step),
           .seed = options_.seed,
           .count = static_cast<int32_t>(std::min(batch, split_.training.count - step_ * batch)),
@@ -219,7 +229,7 @@ kiln_scalars Trainer::scalars() const {
 std::string Trainer::train_step() {
   const int64_t step = epoch_ * epoch_steps_ + step_;
   Profiler::time(profiler_, Profiler::Phase::load_batch, [&] { load_batch(train_loader_); });
-  rate_ = rate_factor_ * learning_rate(schedule_, step, options_.epochs * epoch_steps_, epoch_steps_);
+  rate_ = next_rate();
   const kiln_scalars given = scalars();
   if (profiler_ != nullptr)
     profiler_->run(train_, state_.data(), given);
@@ -367,6 +377,9 @@ Checkpoint Trainer::checkpoint() const {
   result.optimizer.assign(state + model_.weight_bytes, state + model_.state_bytes);
   if (options_.average > 0) result.average.assign(average, average + model_.weight_bytes);
   if (options_.restore_best && best_epoch_ > 0) result.best.assign(best_.data(), best_.data() + model_.weight_bytes);
+  // What another tool would go on at: not at what these schedules end with.
+  const bool ends_low =
+      schedule_.kind == LearningRateSchedule::Kind::cosine || schedule_.kind == LearningRateSchedule::Kind::one_cycle;
   // The random numbers have no state of their own: seed, epoch and step determine them.
   result.progress = {{"options", options_},
                      {"data", data_checksum_},
@@ -384,7 +397,7 @@ Checkpoint Trainer::checkpoint() const {
                      {"recoveries", recoveries_},
                      {"good_steps", earlier ? kept_.good_steps : good_steps_},
                      {"steps", steps_before_ + epoch_ * epoch_steps_ + step},
-                     {"learning_rate", rate_ > 0 ? rate_ : options_.learning_rate}};
+                     {"learning_rate", ends_low || rate_ <= 0 ? options_.learning_rate : rate_}};
   return result;
 }
 
@@ -458,8 +471,9 @@ void Trainer::restore(const Checkpoint& checkpoint, const std::string& path) {
   if (checkpoint.weights.size() != model_.weight_bytes ||
       checkpoint.optimizer.size() != model_.state_bytes - model_.weight_bytes || average_missing || best_missing ||
       !fits(checkpoint.average, average_, model_.weight_bytes) || !fits(checkpoint.best, best_, model_.weight_bytes) ||
-      epoch_ < 0 || step_ < 0 || steps_before_ < 0 || step_ >= epoch_steps_ || recoveries_ < 0 ||
-      recoveries_ > kRecoveries || good_steps_ < 0 || good_steps_ > kMostSteps || sums_.sums().size() != sums_.size()) {
+      epoch_ < 0 || epoch_ > kMostSteps || step_ < 0 || steps_before_ < 0 || steps_before_ > kMostSteps ||
+      step_ >= epoch_steps_ || recoveries_ < 0 || recoveries_ > kRecoveries || good_steps_ < 0 ||
+      good_steps_ > kMostSteps || sums_.sums().size() != sums_.size()) {
     throw DataError(fmt::format("{}: lacks a part of the state that its own options ask for", path));
   }
   std::memcpy(state_.data(), checkpoint.weights.data(), checkpoint.weights.size());

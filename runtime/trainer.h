@@ -104,6 +104,7 @@ class Trainer {
   void go_back(const Kept& kept);
 
   void load_batch(BatchLoader& loader);
+  double next_rate() const;
   kiln_scalars scalars() const;
   std::string train_step();
   std::string non_finite_state() const;

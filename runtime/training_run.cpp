@@ -131,8 +131,10 @@ class TrainingRun {
                          [&](const auto& g) { return g.flag == flag; });
     };
     // Another tool's model goes on at the rate that it had; a state of Kiln's is only a beginning.
-    if (loaded && is_foreign(arguments_.load) && !given("--learning-rate"))
-      options.learning_rate = loaded->progress.value("learning_rate", options.learning_rate);
+    if (loaded && is_foreign(arguments_.load) && !given("--learning-rate")) {
+      const double rate = loaded->progress.value("learning_rate", options.learning_rate);
+      if (rate >= 1e-30 && rate <= 1e30) options.learning_rate = rate;  // a callback may have left it at 0
+    }
     if (options.train.empty() && options.digits == 0) options.digits = kDigits;
     if (options.train.empty() && !given("--epochs")) options.epochs = std::min(options.epochs, kDigitsEpochs);
     if (options.overfit > 0 && !given("--epochs")) options.epochs = 100;

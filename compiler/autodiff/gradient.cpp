@@ -87,20 +87,26 @@ std::vector<Tensor> gradients(Graph& graph, Tensor scalar, const std::vector<Ten
   return results;
 }
 
-Graph training_step(Graph graph) {
+Graph with_regularizers(Graph graph) {
+  graph.scope = Graph::Scope{graph.train_location, "loss", Role::loss};
   Tensor loss(&graph, *graph.loss);
+  for (const auto& regularizer : graph.regularizers) {
+    loss = loss + regularizer.l2 * sum_of_squares(Tensor(&graph, regularizer.weight));
+  }
+  graph.loss = loss.id();
+  graph.regularizers.clear();
+  graph.scope.reset();
+  return graph;
+}
+
+Graph training_step(Graph graph) {
+  graph = with_regularizers(std::move(graph));
+  const Tensor loss(&graph, *graph.loss);
   std::vector<Tensor> weights;
   for (const Node& node : graph.nodes) {
     if (node.op == &parameter_operator && std::get<bool>(node.attributes.at("trainable")))
       weights.emplace_back(&graph, node.id);
   }
-  graph.scope = Graph::Scope{graph.train_location, "loss", Role::loss};
-  for (const auto& regularizer : graph.regularizers) {
-    loss = loss + regularizer.l2 * sum_of_squares(Tensor(&graph, regularizer.weight));
-  }
-  graph.loss = loss.id();
-  graph.scope.reset();
-
   std::vector<Tensor> found = gradients(graph, loss, weights);
   std::vector<Tensor> trained, their_gradients;
   for (size_t i = 0; i < weights.size(); ++i) {

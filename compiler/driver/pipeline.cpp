@@ -137,7 +137,7 @@ Model build_model(const Graph& graph, const Passes& passes) {
     model.state_graph = step;
     model.state = layout_state(step);
     model.programs.push_back(compile("train", step, model.state, passes));
-    model.programs.push_back(compile("evaluate", only_training(hoisted), model.state, passes));
+    model.programs.push_back(compile("evaluate", only_training(with_regularizers(hoisted)), model.state, passes));
   } else {
     model.state_graph = inference;
     model.state = layout_state(inference);

@@ -55,7 +55,8 @@ Value pad(Importer& importer, Call& call) {
     if (call.numbers(2, "value").values.size() != 1) call.refuse("its value is no single number");
     value = as_written(call.numbers(2, "value").values[0]);
   }
-  const Value x = importer.as_tensor(call, 0), zeros_around = padded(importer, call, x, amounts);
+  const Value x = importer.as_tensor(call, 0);
+  Value zeros_around = padded(importer, call, x, amounts);
   if (value == 0) return zeros_around;
   // The value times a mask of the padding. (Shifting x by the value instead would round x away where it is large, as
   // the lowest number before a maximum is.)

@@ -136,6 +136,12 @@ TEST(Layers, KernelsStartAsKerass) {
   dense(flatten(x), {.units = 5});
   EXPECT_EQ(initializer("dense/kernel"), (std::pair{uniform, std::sqrt(6.0 / (75 + 5))}));
   EXPECT_EQ(initializer("dense/bias").second, 0);
+  // Keras divides by what a unit normal that is cut off at two has for a deviation.
+  const auto normal = static_cast<int64_t>(Initializer::Kind::normal);
+  dense(flatten(x), {.units = 5, .kernel_initializer = he_normal(75)});
+  EXPECT_EQ(initializer("dense_1/kernel"), (std::pair{normal, std::sqrt(2.0 / 75) / 0.87962566103423978}));
+  dense(flatten(x), {.units = 5, .kernel_initializer = lecun_normal(75)});
+  EXPECT_EQ(initializer("dense_2/kernel"), (std::pair{normal, std::sqrt(1.0 / 75) / 0.87962566103423978}));
 }
 
 TEST(Layers, EachDropoutDrawsItsOwnNumbers) {

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "autodiff/gradient.h"
+#include "dsl/graph.h"
 #include "lower/reference.h"
 #include "ops/input.h"
 #include "ops/parameter.h"
@@ -122,6 +124,44 @@ TEST(Optimizers, CarryTheirClipping) {
   EXPECT_EQ(sgd({.clip_norm = 2}).clip_norm, 2);
   EXPECT_EQ(adam({.global_clip_norm = 3}).global_clip_norm, 3);
   EXPECT_EQ(adam().global_clip_norm, 0);
+}
+
+/// The weights a = {3, 4} and b = {0.6} after one step at rate 1 of the loss a.a / 2 + b.b / 2 + l2 * (a.a + b.b),
+/// whose gradients are (1 + 2 * l2) times themselves.
+std::vector<Values> clipped_step(SgdOptions options, double l2) {
+  Graph graph("clipped");
+  const Tensor a = graph.parameter("a", {2}, zeros(), true), b = graph.parameter("b", {1}, zeros(), true);
+  for (const Tensor& weight : {a, b}) graph.regularize(weight, l2);
+  options.learning_rate = 1;
+  const auto half = [](Tensor x) { return reshape(reduce_sum(square(x), {.axes = {0}}), {}) * 0.5; };
+  graph.train({.loss = half(a) + half(b), .optimizer = sgd(options)});
+  const Graph step = training_step(graph);
+  std::map<NodeId, Values> values;
+  std::vector<NodeId> results;
+  for (const Update& update : step.updates) {
+    results.push_back(update.value);
+    values[update.parameter] = step.node(update.parameter).type.shape == Shape{2} ? Values{3, 4} : Values{0.6};
+  }
+  return Reference(step, results, 1).run(values, {.count = 1, .learning_rate = 1});
+}
+
+// By hand: norms 5 and 0.6, together sqrt(25.36).
+TEST(Optimizers, ClipGradientsAsKerasDoes) {
+  const auto expect = [](const std::vector<Values>& found, const Values& a, double b) {
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_NEAR(found[0][0], a[0], 1e-12);
+    EXPECT_NEAR(found[0][1], a[1], 1e-12);
+    EXPECT_NEAR(found[1][0], b, 1e-12);
+  };
+  expect(clipped_step({}, 0), {0, 0}, 0);
+  expect(clipped_step({.clip_value = 3.5}, 0), {0, 0.5}, 0);
+  expect(clipped_step({.clip_norm = 1}, 0), {3 - 0.6, 4 - 0.8}, 0);
+  const double shrunk = 1 / std::sqrt(25.36);
+  expect(clipped_step({.global_clip_norm = 1}, 0), {3 - 3 * shrunk, 4 - 4 * shrunk}, 0.6 - 0.6 * shrunk);
+  expect(clipped_step({.global_clip_norm = 6}, 0), {0, 0}, 0);
+  // The regularizer's gradient is clipped with the rest.
+  expect(clipped_step({}, 0.25), {3 - 4.5, 4 - 6}, 0.6 - 0.9);
+  expect(clipped_step({.clip_value = 3.5}, 0.25), {3 - 3.5, 4 - 3.5}, 0.6 - 0.9);
 }
 
 }  // namespace

@@ -165,6 +165,10 @@ TEST_F(Formats, HostileHdf5IsRefused) {
   refuse("nan", "bias of layer 'conv2d' has a value that is infinite or not a number");
   refuse("deep", "groups lie deeper than in any model");
   refuse("circle", "groups lie deeper than in any model");
+  // What Keras would train with must not be left out without a word.
+  refuse("constraint", "layer 'conv2d' has kernel_constraint MaxNorm, the graph has none (graphs/digits.cpp:");
+  refuse("regularizer", "layer 'conv2d': L2 of the kernel is Orthogonal, the graph has 0");
+  refuse("activity", "layer 'conv2d' has activity_regularizer L2, the graph has none (graphs/digits.cpp:");
   refuse("json", "its model_config is no JSON object");
   refuse("unknown", "its model is a Subclassed; Kiln reads Sequential and Functional ones");
 }

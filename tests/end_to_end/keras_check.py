@@ -1,4 +1,5 @@
 """Real Keras, safetensors and TensorBoard against files of Kiln's. What is wrong is an AssertionError, exit code 1."""
+import json
 import os
 import sys
 import warnings
@@ -175,6 +176,19 @@ def hostile(model_file, folder):
     variant("nan", lambda f, l: replace(l, data=np.full(32, np.nan, "f4")))
     variant("deep", deep)
     variant("circle", circle)
+    def configured(key, value):
+        """Another setting of the first convolution."""
+
+        def change(file, layer):
+            config = json.loads(file.attrs["model_config"])
+            next(l for l in config["config"]["layers"] if l["class_name"] == "Conv2D")["config"][key] = value
+            file.attrs["model_config"] = json.dumps(config)
+
+        return change
+
+    variant("constraint", configured("kernel_constraint", {"class_name": "MaxNorm", "config": {"max_value": 2}}))
+    variant("regularizer", configured("kernel_regularizer", {"class_name": "Orthogonal", "config": {"factor": 0.1}}))
+    variant("activity", configured("activity_regularizer", {"class_name": "L2", "config": {"l2": 0.5}}))
     variant("json", lambda f, l: f.attrs.__setitem__("model_config", "[" * 100_000))
     variant("unknown", lambda f, l: f.attrs.__setitem__("model_config", '{"class_name": "Subclassed", "config": {}}'))
 

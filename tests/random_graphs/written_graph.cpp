@@ -32,6 +32,8 @@ WrittenGraph::WrittenGraph(const Sketch& sketch, bool training) {
   if (training) {
     expanded.outputs.clear();
     expanded = training_step(expanded);
+  } else if (expanded.loss) {
+    expanded = with_regularizers(expanded);
   }
   graph_ = std::move(expanded);
 }

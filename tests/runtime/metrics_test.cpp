@@ -49,10 +49,11 @@ TEST(Metrics, AreShownByName) {
 }
 
 TEST(Metrics, KnowWhichWayIsBetter) {
-  EXPECT_TRUE(larger_is_better("val_accuracy"));
-  EXPECT_TRUE(larger_is_better("binary_accuracy"));
-  EXPECT_FALSE(larger_is_better("val_loss"));
-  EXPECT_FALSE(larger_is_better("mean_squared_error"));
+  for (const char* name : {"val_accuracy", "binary_accuracy", "val_f1", "auc", "macro_recall"})
+    EXPECT_EQ(larger_is_better(name), true) << name;
+  for (const char* name : {"val_loss", "mean_squared_error", "acceleration_error"})
+    EXPECT_EQ(larger_is_better(name), false) << name;
+  EXPECT_EQ(larger_is_better("val_slack"), std::nullopt);
 }
 
 }  // namespace

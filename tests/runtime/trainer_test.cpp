@@ -10,6 +10,7 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <set>
 #include <span>
 #include <thread>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "allocation_counter.h"
 #include "error.h"
 #include "fake_model.h"
+#include "learning_rate.h"
 #include "predictor.h"
 #include "runtime/data/errors.h"
 #include "text_predicates.h"
@@ -388,6 +390,162 @@ TEST_F(TrainerTest, ALossThatIsNotFiniteNamesStepEpochAndKernel) {
 }
 
 /// The small model with a kernel that spoils a weight in step 6, after the loss was computed, unless the rate is low.
+/// What each call of the step was given: the numbers, the rows' labels and the first row's pixels.
+struct Given {
+  kiln_scalars scalars;
+  std::vector<int32_t> labels;
+  std::vector<float> pixels;
+};
+
+class RecordedTrainerTest : public TrainerTest {
+ protected:
+  RecordedTrainerTest() {
+    given.clear();
+    program_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+      record(*small_model().train, arena, *scalars);
+      small_model().train->step(context, arena, state, scalars);
+    };
+    evaluation_.step = [](void* context, uint8_t* arena, uint8_t* state, const kiln_scalars* scalars) {
+      evaluated = *scalars;
+      small_model().evaluate->step(context, arena, state, scalars);
+    };
+    recorded_.train = &program_;
+    recorded_.evaluate = &evaluation_;
+    recorded_.smooths_labels = 1;
+  }
+
+  static void record(const kiln_program& program, const uint8_t* arena, const kiln_scalars& scalars) {
+    Given& now = given.emplace_back(Given{scalars, {}, {}});
+    for (int i = 0; i < program.input_count; ++i) {
+      const kiln_value& input = program.inputs[i];
+      if (input.element == KILN_I32) {
+        const auto* labels = reinterpret_cast<const int32_t*>(arena + input.offset);
+        now.labels.assign(labels, labels + scalars.count);
+      } else {
+        const auto* pixels = reinterpret_cast<const float*>(arena + input.offset);
+        for (uint64_t k = 0; k < input.count; ++k)
+          now.pixels.push_back(pixels[k * static_cast<uint64_t>(program.lanes)]);
+      }
+    }
+  }
+
+  void train(const TrainingOptions& all) {
+    given.clear();
+    Trainer trainer(recorded_, context_, all, dataset_);
+    finish(trainer);
+  }
+
+  inline static std::vector<Given> given;
+  inline static kiln_scalars evaluated;
+  kiln_program program_ = *small_model().train, evaluation_ = *small_model().evaluate;
+  kiln_model recorded_ = small_model();
+};
+
+TEST_F(RecordedTrainerTest, EachStepHasTheRateOfItsSchedule) {
+  for (const char* name : {"constant", "step", "cosine", "one-cycle"}) {
+    TrainingOptions all = options(12);
+    all.schedule = name;
+    train(all);
+    ASSERT_EQ(given.size(), 12U * 14U);  // 79 rows in batches of 6
+    const LearningRateSchedule schedule = {.kind = parse_schedule(name), .rate = all.learning_rate};
+    for (size_t i = 0; i < given.size(); ++i) {
+      const double rate = learning_rate(schedule, static_cast<int64_t>(i), static_cast<int64_t>(given.size()), 14);
+      EXPECT_EQ(given[i].scalars.learning_rate, static_cast<float>(rate)) << name << ", step " << i;
+      EXPECT_EQ(given[i].scalars.step, static_cast<int32_t>(i));
+    }
+  }
+}
+
+TEST_F(RecordedTrainerTest, LabelSmoothingAndSeedReachTheKernels) {
+  TrainingOptions all = options(1);
+  all.label_smoothing = 0.125F;
+  all.seed = 7;
+  train(all);
+  EXPECT_EQ(given.back().scalars.label_smoothing, 0.125F);
+  EXPECT_EQ(given.back().scalars.seed, 7);
+  EXPECT_EQ(evaluated.label_smoothing, 0.125F);
+  EXPECT_EQ(evaluated.seed, 7);
+}
+
+TEST_F(RecordedTrainerTest, EachEpochAndSeedHasAnOrderOfItsOwn) {
+  for (size_t i = 0; i < dataset_.labels.size(); ++i)
+    dataset_.pixels[i * 16] = static_cast<uint8_t>(i);  // which row it is
+  const auto orders = [&](int32_t seed) {
+    TrainingOptions all = options(2);
+    all.seed = seed;
+    train(all);
+    std::vector<std::vector<int32_t>> epochs(2);
+    for (size_t i = 0; i < given.size(); ++i)
+      epochs[i / 14].insert(epochs[i / 14].end(), given[i].labels.begin(), given[i].labels.end());
+    return epochs;
+  };
+  const auto first = orders(1), other = orders(2);
+  EXPECT_NE(first[0], first[1]);
+  EXPECT_NE(first[0], other[0]);
+  std::vector<int32_t> rows(dataset_.labels.begin(), dataset_.labels.begin() + 79);
+  std::sort(rows.begin(), rows.end());
+  for (std::vector<int32_t> epoch : {first[0], first[1], other[1]}) {
+    std::sort(epoch.begin(), epoch.end());
+    EXPECT_EQ(epoch, rows);
+  }
+}
+
+TEST_F(RecordedTrainerTest, NoTwoRowsOfAnEpochAreDistortedAlike) {
+  for (size_t i = 16; i < dataset_.pixels.size(); ++i)
+    dataset_.pixels[i] = dataset_.pixels[i % 16];  // all rows are one
+  TrainingOptions all = options(2);
+  all.augment = "rotation=40,shift=1";
+  train(all);
+  std::set<std::vector<float>> seen;
+  for (const Given& step : given) seen.insert(step.pixels);
+  EXPECT_EQ(seen.size(), given.size());
+}
+
+TEST_F(RecordedTrainerTest, ALoadedOptimizersStepsGoOn) {
+  Trainer first(recorded_, context_, options(1), dataset_);
+  finish(first);
+  Checkpoint state = first.checkpoint();
+  state.progress["steps"] = 14;
+  given.clear();
+  Trainer second(recorded_, context_, options(1), dataset_);
+  second.begin_with(state, "state");
+  second.run_epoch(go_on);
+  EXPECT_EQ(given.front().scalars.step, 14);
+  EXPECT_EQ(given.back().scalars.step, 27);
+}
+
+// A run that goes on in another tool, or begins with the model, is not to crawl at what the schedule ended with.
+TEST_F(TrainerTest, AScheduleThatEndsLowLeavesItsPeakBehind) {
+  for (const auto& [schedule, rate] : {std::pair("one-cycle", 0.1), {"cosine", 0.1}, {"step", 0.01}}) {
+    TrainingOptions all = options(11);
+    all.schedule = schedule;
+    Trainer trainer(model_, context_, all, dataset_);
+    finish(trainer);
+    EXPECT_DOUBLE_EQ(trainer.checkpoint().progress.at("learning_rate"), rate) << schedule;
+  }
+}
+
+TEST_F(TrainerTest, WhichWayIsBetterMustBeKnown) {
+  kiln_program train = *model_.train;
+  std::vector<kiln_value> outputs(train.outputs, train.outputs + train.output_count);
+  for (kiln_value& output : outputs) {
+    if (output.name == std::string_view("accuracy")) output.name = "slack";
+  }
+  train.outputs = outputs.data();
+  kiln_model model = model_;
+  model.train = &train;
+  TrainingOptions all = options();
+  all.monitor = "slack";
+  try {
+    Trainer trainer(model, context_, all, dataset_);
+    FAIL() << "no error";
+  } catch (const UsageError& error) {
+    EXPECT_STREQ(error.what(),
+                 "--monitor slack: nobody says whether more of it is better; call it ..._error or ..._score in the "
+                 "graph file");
+  }
+}
+
 class PoisonedTrainerTest : public TrainerTest {
  protected:
   PoisonedTrainerTest() {
@@ -992,6 +1150,27 @@ TEST_F(TrainerTest, ViewsAreDistortedByHalfAndAlwaysTheSame) {
   double apart = 0;
   for (size_t i = 0; i < plain.size(); ++i) apart = std::max<double>(apart, std::abs(shifted[i] - plain[i]));
   EXPECT_GT(apart, 0.01);
+
+  // The second view is not the first again: with v1 = v2 the mean of three would be (plain + 2 * v1) / 3.
+  const auto mean_of = [&](int32_t count, const Dataset& rows) {
+    return predict(model_, context_, trainer.final_weights(), rows, make_views(count, "shift=4")).probabilities;
+  };
+  const std::vector<float> one = mean_of(1, dataset_), two = mean_of(2, dataset_);
+  apart = 0;
+  for (size_t i = 0; i < plain.size(); ++i)
+    apart = std::max<double>(apart, std::abs(3 * two[i] - (plain[i] + 2 * (2 * one[i] - plain[i]))));
+  EXPECT_GT(apart, 0.01);
+  // Nor do rows of different batches share their distortions.
+  Dataset equal = dataset_;
+  const auto elements = static_cast<size_t>(equal.elements());
+  for (size_t i = elements; i < equal.pixels.size(); ++i) equal.pixels[i] = equal.pixels[i % elements];
+  const std::vector<float> views_of_one = mean_of(1, equal);
+  const size_t classes = views_of_one.size() / static_cast<size_t>(equal.rows);
+  std::set<std::vector<float>> seen;
+  for (size_t n = 0; n < static_cast<size_t>(equal.rows); ++n)
+    seen.insert({views_of_one.begin() + static_cast<std::ptrdiff_t>(n * classes),
+                 views_of_one.begin() + static_cast<std::ptrdiff_t>((n + 1) * classes)});
+  EXPECT_GT(seen.size(), static_cast<size_t>(model_.predict->batch));
 }
 
 TEST_F(TrainerTest, WeightsThatAreDamagedPredictNothing) {

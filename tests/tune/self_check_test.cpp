@@ -70,6 +70,37 @@ TEST(SelfCheck, RefusesAnOptimizerThatComputesSomethingElse) {
   expect_refused(models(1), models(1, "host", rmsprop({.rho = 0.8})), " of train, compiled for ");
 }
 
+/// The same buffers, and another last layer that only predictions see.
+Model predictor(double alpha, const std::string& target) {
+  Graph g{"checked"};
+  const Tensor p = softmax(dense(g.input("x", {6}), {.units = 4}));
+  g.output("sure", elu(p - 0.5, {.alpha = alpha}));
+  g.train({.loss = categorical_cross_entropy(p, g.label("class", 4)), .optimizer = sgd(), .batch = 20});
+  Model model = build_model(g);
+  model.target = target;
+  return model;
+}
+
+TEST(SelfCheck, LooksAtEveryProgramAndVariant) {
+  const std::vector<std::string> targets = kernel_targets("sse41,host");
+  ASSERT_EQ(targets.size(), 2U);
+  expect_refused({predictor(1, targets[0])}, {predictor(0.5, targets[0])}, " of predict, compiled for " + targets[0]);
+  const std::vector<Model> right = {predictor(1, targets[0]), predictor(1, targets[1])};
+  expect_refused(right, {predictor(1, targets[0]), predictor(0.5, targets[1])}, " compiled for " + targets[1]);
+}
+
+TEST(SelfCheck, RefusesWhatIsNotFinite) {
+  const auto model = [](bool negative) {
+    Graph g{"finite"};
+    const Tensor x = g.input("x", {40});
+    g.output("p", negative ? sqrt(x - 2.0) : 0.0 * x);
+    std::vector<Model> models = {build_model(g)};
+    models[0].target = kernel_target("host");
+    return models;
+  };
+  expect_refused(model(false), model(true), " instead of 0; ");
+}
+
 // Its reference rounds what the kernels round, bf16 weights of single rows included.
 TEST(SelfCheck, AcceptsMixedPrecisionThatIsRight) {
   if (!processor_has("avx512_zen4")) GTEST_SKIP() << "NOT TESTED: this processor has no bf16";
