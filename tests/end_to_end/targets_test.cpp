@@ -43,7 +43,7 @@ class DigitsElsewhere : public testing::TestWithParam<EmulatedProcessor> {
   }
 };
 
-TEST_P(DigitsElsewhere, StepsAsTheyDoHereForAnyNumberOfThreads) {
+TEST_P(DigitsElsewhere, StepsAsTheyDoHere) {
   // Each is within 1e-7 of the exact result (tests/codegen/program_test.cpp), so within 2 * (1e-7 + 1e-7) of each
   // other.
   constexpr double kTolerance = 4e-7;
@@ -54,12 +54,14 @@ TEST_P(DigitsElsewhere, StepsAsTheyDoHereForAnyNumberOfThreads) {
     const Program& program = program_named(model, name);
     const kiln_program& compiled = *program_of(digits_model, name);
     const StepData before = random_step(model, program, program.batch - 5, 11);
-    StepData here = copy(before), there = copy(before), threaded = copy(before);
+    StepData here = copy(before), there = copy(before), alone = copy(before);
     run_step(digits_model, name, here, &context);
-    ASSERT_EQ(emulated.run(name, there, 0), 0);
-    ASSERT_EQ(emulated.run(name, threaded, 3), 0);
-    EXPECT_EQ(std::memcmp(there.arena.data(), threaded.arena.data(), there.arena.size()), 0) << name;
-    EXPECT_EQ(std::memcmp(there.state.data(), threaded.state.data(), there.state.size()), 0) << name;
+    ASSERT_EQ(emulated.run(name, there, 3), 0);
+    // A training step is minutes of emulation; of smaller networks tests/codegen/emulated_test.cpp compares both.
+    if (program.name == "predict") {
+      ASSERT_EQ(emulated.run(name, alone, 0), 0);
+      EXPECT_EQ(std::memcmp(there.arena.data(), alone.arena.data(), there.arena.size()), 0) << name;
+    }
     for (int i = 0; i < compiled.output_count; ++i) {
       const kiln_value& output = compiled.outputs[i];
       const uint64_t count = output.count * static_cast<uint64_t>(output.batched != 0 ? compiled.lanes : 1);
