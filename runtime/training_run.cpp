@@ -133,7 +133,11 @@ class TrainingRun {
     // Another tool's model goes on at the rate that it had; a state of Kiln's is only a beginning.
     if (loaded && is_foreign(arguments_.load) && !given("--learning-rate")) {
       const double rate = loaded->progress.value("learning_rate", options.learning_rate);
-      if (rate >= 1e-30 && rate <= 1e30) options.learning_rate = rate;  // a callback may have left it at 0
+      const auto range = std::find_if(std::begin(kOptionRanges), std::end(kOptionRanges), [](const OptionRange& r) {
+        return r.option == std::string_view("learning_rate");
+      });
+      // A callback may have left it at 0.
+      if (rate >= range->low && rate <= range->high) options.learning_rate = rate;
     }
     if (options.train.empty() && options.digits == 0) options.digits = kDigits;
     if (options.train.empty() && !given("--epochs")) options.epochs = std::min(options.epochs, kDigitsEpochs);
